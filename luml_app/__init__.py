@@ -1,0 +1,1 @@
+"""LUML: keep, compare, deploy and watch machine-learning models."""
