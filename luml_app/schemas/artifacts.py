@@ -1,0 +1,125 @@
+"""Artifacts: models, datasets and experiments."""
+
+from __future__ import annotations
+
+from luml_app.schemas.buckets import Upload
+from luml_app.schemas.collections import Collection
+from luml_app.schemas.deployments import Deployment, DeploymentBase
+from luml_app.schemas.fields import (
+    UNSET,
+    UUID,
+    Annotated,
+    Description,
+    Document,
+    Literal,
+    Meta,
+    Record,
+    Struct,
+    Tags,
+    UnsetType,
+    datetime,
+)
+
+ArtifactType = Literal["model", "experiment", "dataset"]
+ArtifactStatus = Literal["pending_upload", "uploaded", "pending_deletion", "upload_failed", "deletion_failed"]
+ArtifactStatusUpdate = Literal["uploaded", "upload_failed", "deletion_failed"]
+ArtifactName = Annotated[str, Meta(min_length=1, max_length=255)]
+FileName = Annotated[str, Meta(max_length=255, pattern=r"""^[^:"*`~#%;'^]+\.[^\s:"*`~#%;'^]+$""")]
+FileIndex = dict[str, tuple[int, int]]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}$")]
+
+
+class ArtifactListed(Record, kw_only=True):
+    """An artifact in a list. `manifest` and `file_index` are empty here; `artifacts.get` gives them."""
+
+    collection_id: UUID
+    collection_name: str
+    type: ArtifactType
+    name: str | None = None
+    description: str | None = None
+    file_name: str
+    file_hash: str
+    size: int
+    status: ArtifactStatus
+    tags: list[str] | None = None
+    extra_values: Document = {}
+    manifest: Document = {}
+    file_index: FileIndex = {}
+    bucket_location: str
+    unique_identifier: str
+    created_by_user: str | None = None
+    deployments: list[DeploymentBase] = []
+
+
+class Artifact(Record, kw_only=True):
+    """One stored file: a model, a dataset or an experiment. `file_hash` is its sha256 in hex, `size` in bytes."""
+
+    collection_id: UUID
+    type: ArtifactType
+    name: str | None = None
+    description: str | None = None
+    file_name: str
+    file_hash: str
+    file_index: FileIndex
+    size: int
+    status: ArtifactStatus
+    tags: list[str] | None = None
+    extra_values: Document
+    manifest: Document
+    bucket_location: str
+    unique_identifier: str
+    created_by_user: str | None = None
+
+
+class TrackBase(Struct, kw_only=True):
+    """A track by name."""
+
+    id: UUID
+    name: str
+    created_at: datetime
+    updated_at: datetime | None = None
+
+
+class ArtifactDetails(Artifact, kw_only=True):
+    """An artifact with where it stands and what uses it."""
+
+    collection: Collection
+    deployments: list[Deployment] | None = None
+    tracks: list[TrackBase] = []
+
+
+class ArtifactCreate(Struct, kw_only=True):
+    """An artifact that is about to be uploaded."""
+
+    file_name: FileName
+    manifest: Document
+    file_index: FileIndex
+    file_hash: Sha256
+    size: Annotated[int, Meta(ge=1, le=5 * 1024**4)]
+    extra_values: Document = {}
+    name: ArtifactName | None = None
+    description: Description | None = None
+    tags: Tags | None = None
+    type: ArtifactType | None = None
+
+
+class ArtifactCreated(Struct, kw_only=True):
+    """The new artifact and where to send its bytes."""
+
+    artifact: Artifact
+    upload_details: Upload
+
+
+class ArtifactUpdate(Struct, kw_only=True):
+    """Changes of an artifact; what is not sent stays. `status` reports how an upload or a deletion went."""
+
+    name: ArtifactName | UnsetType | None = UNSET
+    description: Description | UnsetType | None = UNSET
+    tags: Tags | UnsetType | None = UNSET
+    status: ArtifactStatusUpdate | UnsetType | None = UNSET
+
+
+class SignedUrl(Struct, kw_only=True):
+    """A signed address that expires."""
+
+    url: str

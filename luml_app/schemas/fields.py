@@ -1,0 +1,71 @@
+"""The kinds of fields that the schemas are made of, with the contract's limits."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+Item = TypeVar("Item")
+
+Name = Annotated[str, Meta(min_length=1, max_length=100)]
+Description = Annotated[str, Meta(max_length=1000)]
+Tag = Annotated[str, Meta(max_length=64)]
+Tags = Annotated[list[Tag], Meta(max_length=50)]
+Url = Annotated[str, Meta(min_length=1, max_length=2048)]
+Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")]
+Password = Annotated[str, Meta(min_length=8, max_length=128)]
+Limit = Annotated[int, Meta(gt=0, le=100)]
+Wait = Annotated[float, Meta(ge=0, le=60)]
+
+SortOrder = Literal["asc", "desc"]
+Document = dict[str, Any]
+
+
+class Record(Struct, kw_only=True):
+    """What every stored object has."""
+
+    id: UUID
+    created_at: datetime
+    updated_at: datetime | None = None
+
+
+class Page(Struct, Generic[Item], kw_only=True):
+    """One page of a list, and the `cursor` that asks for the next one (None: this was the last)."""
+
+    items: list[Item]
+    cursor: str | None = None
+
+
+class Detail(Struct, kw_only=True):
+    """A sentence for a person."""
+
+    detail: str
+
+
+__all__ = [
+    "UNSET",
+    "UUID",
+    "Annotated",
+    "Description",
+    "Detail",
+    "Document",
+    "Email",
+    "Limit",
+    "Literal",
+    "Meta",
+    "Name",
+    "Page",
+    "Password",
+    "Record",
+    "SortOrder",
+    "Struct",
+    "Tag",
+    "Tags",
+    "UnsetType",
+    "Url",
+    "Wait",
+    "datetime",
+]

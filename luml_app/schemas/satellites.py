@@ -1,0 +1,126 @@
+"""Satellites and their tasks."""
+
+from __future__ import annotations
+
+from luml_app.schemas.artifacts import Artifact
+from luml_app.schemas.fields import (
+    UNSET,
+    UUID,
+    Annotated,
+    Description,
+    Document,
+    Literal,
+    Meta,
+    Name,
+    Record,
+    Struct,
+    UnsetType,
+    Url,
+    datetime,
+)
+
+SatelliteStatus = Literal["active", "inactive", "error"]
+TaskStatus = Literal["pending", "running", "done", "failed"]
+TaskType = Literal["deploy", "undeploy"]
+Capabilities = dict[str, Document | None]
+LeaseSeconds = Annotated[float, Meta(ge=1, le=3600)]
+
+
+class Satellite(Record, kw_only=True):
+    """A worker attached to one orbit, which runs deployments."""
+
+    orbit_id: UUID
+    name: str | None = None
+    description: str | None = None
+    base_url: str | None = None
+    paired: bool
+    capabilities: Capabilities
+    slug: str | None = None
+    last_seen_at: datetime | None = None
+    status: SatelliteStatus
+
+
+class SatelliteCreate(Struct, kw_only=True):
+    """A satellite that will pair with the key that its creation gives."""
+
+    name: Name | None = None
+    description: Description | None = None
+
+
+class SatelliteUpdate(Struct, kw_only=True):
+    """Changes of a satellite; what is not sent stays."""
+
+    name: Name | UnsetType | None = UNSET
+    description: Description | UnsetType | None = UNSET
+
+
+class SatelliteCreated(Struct, kw_only=True):
+    """A new satellite; `api_key` is shown this once and never again."""
+
+    satellite: Satellite
+    api_key: str
+
+
+class SatellitePair(Struct, kw_only=True):
+    """What a satellite says of itself at each start: where it serves, and what it can do."""
+
+    base_url: Url
+    capabilities: Capabilities
+    slug: Annotated[str, Meta(max_length=255)] | None = None
+
+
+class Task(Record, kw_only=True):
+    """One job of a satellite. `lease_token` is given to the one who claims it; reports carry it back."""
+
+    satellite_id: UUID
+    orbit_id: UUID
+    type: TaskType
+    payload: Document
+    status: TaskStatus
+    scheduled_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    result: Document | None = None
+    lease_token: UUID | None = None
+    lease_expires_at: datetime | None = None
+
+
+class TaskUpdate(Struct, kw_only=True):
+    """`running` claims the task for `lease_seconds`; `done` and `failed` end it."""
+
+    status: TaskStatus
+    result: Document | None = None
+    lease_token: UUID | None = None
+    lease_seconds: LeaseSeconds | None = None
+
+
+class TaskRenew(Struct, kw_only=True):
+    """Keeps a claimed task for another `lease_seconds`."""
+
+    lease_token: UUID
+    lease_seconds: LeaseSeconds = 30
+
+
+class InferenceAccess(Struct, kw_only=True):
+    """An API key that somebody has sent to a deployment."""
+
+    api_key: Annotated[str, Meta(max_length=255)]
+
+
+class InferenceAccessAnswer(Struct, kw_only=True):
+    """Whether that key opens deployments of this satellite's orbit."""
+
+    authorized: bool
+
+
+class ArtifactForSatellite(Struct, kw_only=True):
+    """An artifact that a satellite's deployment refers to, and a signed address of its bytes."""
+
+    artifact: Artifact
+    url: str
+
+
+class ModelForSatellite(ArtifactForSatellite, kw_only=True):
+    """The same under its deprecated name."""
+
+    model: Artifact
