@@ -1,0 +1,1 @@
+"""The mechanism: operations, the service that runs them, scopes, permissions, events, the database."""

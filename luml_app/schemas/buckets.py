@@ -79,7 +79,7 @@ class BucketUrls(Struct, kw_only=True):
 
 
 class Upload(Struct, kw_only=True):
-    """Where to send an artifact's bytes. `multipart`: `url` starts a multipart upload, else it takes them in one PUT."""
+    """Where to send an artifact's bytes: by one PUT to `url`, or by a multipart upload that `url` starts."""
 
     type: BucketType
     bucket_location: str

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from luml_app.schemas.fields import UNSET, UUID, Document, Literal, Name, Record, Struct, UnsetType, Url, datetime
+from luml_app.schemas.fields import (
+    UNSET,
+    UUID,
+    Annotated,
+    Document,
+    Literal,
+    Meta,
+    Name,
+    Record,
+    Struct,
+    UnsetType,
+    Url,
+    datetime,
+)
 from luml_app.schemas.users import User
 
 OrganizationRole = Literal["owner", "admin", "member"]
@@ -34,7 +47,7 @@ class OrganizationUpdate(Struct, kw_only=True):
     """Changes of an organization; what is not sent stays."""
 
     name: Name | UnsetType | None = UNSET
-    logo: Url | Literal[""] | UnsetType | None = UNSET
+    logo: Annotated[str, Meta(max_length=2048)] | UnsetType | None = UNSET
 
 
 class OrganizationMember(Record, kw_only=True):

@@ -1,0 +1,133 @@
+"""The door to PostgreSQL: one engine, two kinds of connection, and a listener for notifications."""
+
+from __future__ import annotations
+
+import logging
+import select
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from luml_app.schemas.errors import ConfigurationError, Unavailable
+
+log = logging.getLogger(__name__)
+CHANNEL = "luml"
+
+
+def _dumps(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+class Database:
+    """A pool of connections to the registry's database.
+
+    Nothing connects before the first use. Raises ConfigurationError for an address that is none.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.url = _psycopg_url(url)
+        self.pool_size = pool_size
+        self.engine = create_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=10,
+            pool_pre_ping=False,
+            json_serializer=_dumps,
+            json_deserializer=msgspec.json.decode,
+        )
+        event.listen(self.engine, "handle_error", _drop_broken_pool)
+        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for statements that each stand alone: it saves the round trips of BEGIN and COMMIT."""
+        with _reachable(), self._autocommit.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A connection in a transaction, committed at the end and rolled back by an error."""
+        with _reachable(), self.engine.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self.engine.dispose()
+
+
+def _psycopg_url(url: str) -> str:
+    try:
+        parsed = make_url(url)
+    except Exception as error:
+        raise ConfigurationError(f"LUML_DATABASE_URL={url!r} is not the address of a PostgreSQL database.") from error
+    if parsed.get_backend_name() not in {"postgresql", "postgres"}:
+        raise ConfigurationError(f"LUML_DATABASE_URL names {parsed.get_backend_name()!r}; LUML needs PostgreSQL.")
+    return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+@contextmanager
+def _reachable() -> Iterator[None]:
+    try:
+        yield
+    except PoolTimeout as error:
+        raise Unavailable("The server is busy; try again in a moment.", retry_after=1) from error
+    except OperationalError as error:
+        if not error.connection_invalidated and error.statement is not None:
+            raise
+        raise Unavailable("The database does not answer; try again in a moment.", retry_after=2) from error
+
+
+def _drop_broken_pool(context: Any) -> None:
+    """After a restart of Postgres every pooled connection is dead: drop them all, not one per unlucky request."""
+    if context.is_disconnect:
+        context.invalidate_pool_on_disconnect = True
+
+
+class Listener:
+    """Hears `NOTIFY luml` on a connection and thread of its own, and hands every payload to `receive`.
+
+    After a lost connection it connects again and hands over an empty payload: something may have been missed.
+    """
+
+    def __init__(self, database: Database, receive: Callable[[str], None]) -> None:
+        self._url = make_url(database.url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._receive = receive
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="luml-listen", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, within about a second."""
+        self._stopping.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        import psycopg
+
+        while not self._stopping.is_set():
+            try:
+                with psycopg.connect(self._url, autocommit=True, connect_timeout=5) as connection:
+                    connection.execute(f"LISTEN {CHANNEL}")
+                    self._receive("")
+                    self._hear(connection)
+            except psycopg.OperationalError as error:
+                log.warning("No notifications from the database for now: %s", error)
+                self._stopping.wait(1)
+
+    def _hear(self, connection: Any) -> None:
+        while not self._stopping.is_set():
+            ready, _, _ = select.select([connection.fileno()], [], [], 1.0)
+            if ready:
+                for notification in connection.notifies(timeout=0):
+                    self._receive(notification.payload)

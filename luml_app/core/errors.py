@@ -1,0 +1,41 @@
+"""What a database error means: constraints are recognised by name, never by the text of a message."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+
+from luml_app.schemas.errors import Conflict, Invalid, LumlError, NotFound, Unavailable
+
+BROKEN: dict[str, LumlError] = {
+    "users_email_key": Conflict("There is an account with this e-mail address already."),
+    "api_keys_user_id_name_key": Conflict("You have an API key of this name already."),
+    "orbits_organization_id_name_key": Conflict("There is an orbit of this name already; choose another."),
+    "orbits_bucket_secret_id_fkey": Conflict("An orbit uses this bucket."),
+    "artifacts_bucket_secret_id_fkey": Conflict("Artifacts are stored in this bucket."),
+    "tracks_orbit_id_name_key": Conflict("There is a track of this name in the orbit already."),
+    "stages_track_id_name_key": Conflict("A track cannot have two stages of one name."),
+    "track_entries_track_id_artifact_id_key": Conflict("The artifact is in this track already."),
+    "track_entries_stage_id_key": Conflict("The stage is taken by another version; send force=true to move it."),
+    "track_entries_stage_id_fkey": Conflict("A version is in this stage; move it out first."),
+    "track_entries_artifact_id_fkey": Conflict("The artifact is in a track; take it out first."),
+    "revisions_artifact_id_fkey": Conflict("A deployment serves this artifact."),
+    "deployments_satellite_id_fkey": Conflict("The satellite has deployments; delete them first."),
+    "jobs_leased_key": Conflict("The deployment is being worked on already."),
+    "organization_members_organization_id_user_id_key": Conflict("They are a member of the organization already."),
+    "orbit_members_orbit_id_user_id_key": Conflict("They are a member of the orbit already."),
+    "orbit_members_user_id_fkey": NotFound("There is no such user."),
+}
+
+
+def translated(error: DBAPIError) -> LumlError | None:
+    """The error in words of the registry, or None for one that nobody foresaw (a fault of the server)."""
+    diagnostics = getattr(error.orig, "diag", None)
+    constraint = getattr(diagnostics, "constraint_name", None)
+    if isinstance(error, IntegrityError) and constraint in BROKEN:
+        known = BROKEN[constraint]
+        return type(known)(known.message)
+    if isinstance(error, DataError):
+        return Invalid(f"A value cannot be stored: {str(error.orig).splitlines()[0]}")
+    if getattr(error.orig, "sqlstate", "") in {"40001", "40P01", "55P03"}:
+        return Unavailable("Somebody else changed the same objects; try again.", retry_after=0.1)
+    return None

@@ -1,0 +1,151 @@
+"""An operation is declared once; the REST route, OpenAPI, both clients and the reference are read off that declaration."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, get_type_hints
+
+from luml_app.core.permissions import MATRIX
+
+Caller = Literal["anyone", "user", "satellite"]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_MARK = "__operation__"
+_PATH_PARAMETER = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing that the platform can do.
+
+    `needs` is the permission, `by` the kind of caller, `status` the HTTP status of success, `aliases` further paths
+    of older clients. `wakes_on`: an answer that is empty may wait (query parameter ``wait``, seconds) for an event
+    whose action starts so. `ephemeral`: more than reads, but writes no event (sign-in, leases).
+    """
+
+    name: str
+    method: str
+    path: str
+    function: Callable[..., Any]
+    resource: type[Resource]
+    summary: str
+    needs: str | None = None
+    by: Caller = "user"
+    status: int = 200
+    aliases: tuple[str, ...] = ()
+    deprecated: bool = False
+    wakes_on: str | None = None
+    body: Any = None
+    query: dict[str, inspect.Parameter] = field(default_factory=dict)
+    returns: Any = None
+
+    @property
+    def reads(self) -> bool:
+        """Whether it changes nothing, so that it needs no transaction."""
+        return self.method == "GET"
+
+    @property
+    def path_parameters(self) -> list[str]:
+        """Names of the ids in the path, in their order."""
+        return _PATH_PARAMETER.findall(self.path)
+
+    @property
+    def verb(self) -> str:
+        """The method's name, as in ``collections.create``."""
+        return self.name.partition(".")[2]
+
+
+class Resource:
+    """One resource: its operations as methods, its SQL and its rules. A new instance serves each call.
+
+    `name` is the word before the dot of its operations; without it, the class name in snake case.
+    """
+
+    name: str
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" not in cls.__dict__:
+            cls.name = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+    def __init__(self, scope: Any) -> None:
+        self.scope = scope
+        self.db = scope.db
+
+
+def operation(
+    route: str,
+    *,
+    needs: str | None = None,
+    by: Caller = "user",
+    status: int = 200,
+    aliases: tuple[str, ...] = (),
+    deprecated: bool = False,
+    wakes_on: str | None = None,
+) -> Callable[[Function], Function]:
+    """Declare a method as an operation: ``@operation("POST /v1/…/collections", needs="collection:create")``.
+
+    Names in the path are path parameters, `body` is the JSON body, all others are query parameters.
+    Raises ValueError at import for a permission that is not in the table.
+    """
+    if needs is not None and needs.split(":")[0] not in MATRIX:
+        raise ValueError(f"No permission {needs!r} in the table of core/permissions.py")
+    facts = {
+        "needs": needs,
+        "by": by,
+        "status": status,
+        "aliases": aliases,
+        "deprecated": deprecated,
+        "wakes_on": wakes_on,
+    }
+
+    def mark(function: Function) -> Function:
+        setattr(function, _MARK, (*route.split(" ", 1), facts))
+        return function
+
+    return mark
+
+
+def collect(resources: Iterable[type[Resource]]) -> dict[str, Operation]:
+    """All operations of the resources, by name. Raises ValueError when two share a name or a route."""
+    found: dict[str, Operation] = {}
+    routes: set[tuple[str, str]] = set()
+    for resource in resources:
+        for one in _operations_of(resource):
+            paths = {(one.method, path) for path in (one.path, *one.aliases)}
+            if one.name in found or paths & routes:
+                raise ValueError(f"{one.name} ({one.method} {one.path}) is declared twice")
+            found[one.name] = one
+            routes |= paths
+    return found
+
+
+def _operations_of(resource: type[Resource]) -> Iterable[Operation]:
+    for verb, function in vars(resource).items():
+        if (mark := getattr(function, _MARK, None)) is not None:
+            yield _read_declaration(resource, verb, function, *mark)
+
+
+def _read_declaration(
+    resource: type[Resource], verb: str, function: Callable[..., Any], method: str, path: str, facts: dict[str, Any]
+) -> Operation:
+    hints = get_type_hints(function, include_extras=True)
+    parameters = [
+        p.replace(annotation=hints[p.name]) for p in list(inspect.signature(function).parameters.values())[1:]
+    ]
+    in_path = set(_PATH_PARAMETER.findall(path))
+    return Operation(
+        name=f"{resource.name}.{verb}",
+        method=method,
+        path=path,
+        function=function,
+        resource=resource,
+        summary=inspect.cleandoc(function.__doc__ or ""),
+        body=hints.get("body"),
+        query={p.name: p for p in parameters if p.name != "body" and p.name not in in_path},
+        returns=None if hints.get("return") is type(None) else hints.get("return"),
+        **facts,
+    )

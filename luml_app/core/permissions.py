@@ -1,0 +1,84 @@
+"""Who may do what: one table, read by every operation, by the screens, and by people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+OrganizationRole = Literal["owner", "admin", "member"]
+OrbitRole = Literal["admin", "member", "viewer"]
+
+_ROLES = ("owner", "admin", "member", "orbit admin", "orbit member", "orbit viewer")
+
+# L list, R read, C create, U update, D delete, X leave. A dot: nothing.
+_TABLE = """
+resource             owner   admin   member  orbit admin  orbit member  orbit viewer
+organization         RUD     RUX     X       .            .             .
+organization_member  LRCUD   LRCUD   .       .            .             .
+invite               LRCUD   LRCUD   .       .            .             .
+bucket               LRCUD   LRCUD   .       .            .             .
+orbit                LRCUD   LRCU    L       LRUD         LR            LR
+orbit_member         LRCUD   LRCUD   .       LRCUD        .             .
+collection           LRCUD   LRCUD   .       LRCUD        LRCU          LR
+artifact             LRCUD   LRCUD   .       LRCUD        LRCU          LR
+track                LRCUD   LRCUD   .       LRCUD        LRCU          LR
+satellite            LRCUD   LRCUD   .       LRCUD        LR            LR
+deployment           LRCUD   LRCUD   .       LRCUD        LRCU          LR
+secret               LRCUD   LRCUD   .       LRCUD        LC            L
+"""
+_VERBS = {"list": "L", "read": "R", "create": "C", "update": "U", "delete": "D", "leave": "X"}
+
+
+def _read_table() -> dict[str, dict[str, str]]:
+    rows = [line.split() for line in _TABLE.strip().splitlines()[1:]]
+    return {row[0]: dict(zip(_ROLES, row[1:], strict=True)) for row in rows}
+
+
+MATRIX = _read_table()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Yes or no, and why: a sentence for the person."""
+
+    allowed: bool
+    why: str
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+
+def decide(permission: str, organization_role: str | None, orbit_role: str | None = None) -> Decision:
+    """Whether somebody with these roles holds `permission` (``"collection:create"``).
+
+    Raises KeyError for a permission that does not exist.
+    """
+    resource, verb = permission.split(":")
+    row, letter = MATRIX[resource], _VERBS[verb]
+    roles = [role for role in (organization_role, orbit_role and f"orbit {orbit_role}") if role]
+    if any(letter in row[role] for role in roles):
+        return Decision(True, f"You are {_article(roles[-1])}.")
+    able = [role for role in _ROLES if letter in row[role]]
+    mine = f"you are {_article(roles[-1])}" if roles else "you are not a member"
+    return Decision(False, f"To {verb} {_article(resource.replace('_', ' '))} you need to be {_either(able)}; {mine}.")
+
+
+def granted(organization_role: str | None, orbit_role: str | None = None) -> dict[str, list[str]]:
+    """All that these roles may do, as ``{"collection": ["list", "read"], …}``: advice for screens."""
+    return {
+        resource: verbs
+        for resource in MATRIX
+        if (verbs := [verb for verb in _VERBS if decide(f"{resource}:{verb}", organization_role, orbit_role)])
+    }
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
+
+
+def _either(roles: list[str]) -> str:
+    named = [
+        f"{'an' if role[0] in 'aeio' else 'a'} {role}" if "orbit" in role else f"the organization's {role}"
+        for role in roles
+    ]
+    return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} or {named[-1]}"

@@ -1,0 +1,315 @@
+"""Scope by construction: one query finds the caller and every object of the path, each inside its parent.
+
+What that query did not find does not exist for the operation. The rows it found are the only way on to others, so an
+id of another tenant can never be reached by forgetting a WHERE.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    exists,
+    func,
+    select,
+    true,
+)
+
+from luml_app.core import events
+from luml_app.core import tables as t
+from luml_app.core.keys import SATELLITE_KEY, USER_KEY, Keys
+from luml_app.core.operations import Operation
+from luml_app.core.permissions import decide
+from luml_app.core.settings import Settings
+from luml_app.schemas.errors import Forbidden, NotFound, Unauthenticated
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a caller shows: a token (Bearer or cookie), or, inside the process, the id of a user who is known already."""
+
+    token: str | None = None
+    user_id: UUID | None = None
+    refresh_token: str | None = None
+    ip: str | None = None
+    user_agent: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """Which table knows the caller."""
+        if self.user_id is not None:
+            return "known"
+        if self.token is None:
+            return "nobody"
+        if self.token.startswith(SATELLITE_KEY):
+            return "satellite"
+        return "api_key" if self.token.startswith(USER_KEY) else "session"
+
+
+@dataclass
+class Scope:
+    """Who calls, on what, with which means. `found` holds the rows of the path by table name."""
+
+    db: Connection
+    keys: Keys
+    settings: Settings
+    credentials: Credentials
+    caller: Any = None
+    organization_id: UUID | None = None
+    organization_role: str | None = None
+    orbit_id: UUID | None = None
+    orbit_role: str | None = None
+    found: dict[str, Any] = field(default_factory=dict)
+    cookies: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    @property
+    def user_id(self) -> UUID:
+        """The signed-in user."""
+        if self.caller is None or self.credentials.kind == "satellite":
+            raise Unauthenticated
+        identity: UUID = self.caller.id
+        return identity
+
+    @property
+    def actor_name(self) -> str | None:
+        """How the caller is called in answers and events."""
+        return None if self.caller is None else self.caller.name
+
+    def row(self, table: Table) -> Any:
+        """The object of the path that lives in `table`."""
+        return self.found[table.name]
+
+    def require(self, permission: str) -> None:
+        """Raise Forbidden, with the reason, unless the caller's roles here hold `permission`."""
+        decision = decide(permission, self.organization_role, self.orbit_role)
+        if not decision:
+            raise Forbidden(decision.why)
+
+    def record(self, action: str, object_id: UUID | None, **columns: Any) -> None:
+        """Write the event of this change (see `core.events.record`)."""
+        kind = {"satellite": "satellite", "nobody": "anyone"}.get(self.credentials.kind, "user")
+        where = {"organization_id": self.organization_id, "orbit_id": self.orbit_id, **columns}
+        actor_id = self.caller.id if self.caller is not None else None
+        events.record(
+            self.db,
+            action,
+            object_id=object_id,
+            actor_kind=kind,
+            actor_id=actor_id,
+            actor_name=self.actor_name,
+            **where,
+        )
+
+
+# Which table an id of the path belongs to, by the segment before it; where a word is used twice, by the two before it.
+SEGMENTS: dict[str, Table] = {
+    "organizations": t.organizations,
+    "orbits": t.orbits,
+    "bucket-secrets": t.buckets,
+    "collections": t.collections,
+    "artifacts": t.artifacts,
+    "model_artifacts": t.artifacts,
+    "tracks": t.tracks,
+    "entries": t.track_entries,
+    "satellites": t.satellites,
+    "deployments": t.deployments,
+    "tasks": t.jobs,
+    "api-keys": t.api_keys,
+}
+
+
+def resolve(
+    db: Connection,
+    operation: Operation,
+    credentials: Credentials,
+    path: dict[str, UUID],
+    keys: Keys,
+    settings: Settings,
+) -> Scope:
+    """Find caller and objects in one query.
+
+    Raises Unauthenticated (nobody, or not valid), Forbidden (the wrong kind of caller, or role), NotFound.
+    """
+    scope = Scope(db=db, keys=keys, settings=settings, credentials=credentials)
+    if operation.by == "anyone":
+        return scope
+    if credentials.kind == "nobody":
+        raise Unauthenticated
+    if (credentials.kind == "satellite") != (operation.by == "satellite"):
+        raise Forbidden(f"This is for {'satellites' if operation.by == 'satellite' else 'users'}.")
+    row = db.execute(_statement(operation, credentials.kind), _arguments(credentials, path, keys)).one_or_none()
+    if row is None:
+        raise Unauthenticated("The credential is not valid, or not any more.")
+    return _filled(scope, operation, row)
+
+
+def _arguments(credentials: Credentials, path: dict[str, UUID], keys: Keys) -> dict[str, Any]:
+    shown: Any = credentials.user_id or keys.hashes(credentials.token or "")
+    return {"credential": shown, **path}
+
+
+@lru_cache(maxsize=1024)
+def _statement(operation: Operation, kind: str) -> Select[Any]:
+    caller = _caller(kind)
+    source: FromClause = caller
+    columns: list[Any] = [_labelled("caller", column) for column in caller.c]
+    parent: Table | None = None
+    for parameter, table in _tables_of(operation):
+        source = source.outerjoin(
+            table, and_(table.c.id == bindparam(parameter), _link(table, parent, caller, operation))
+        )
+        columns += [_labelled(table.name, column) for column in table.c]
+        if (membership := _MEMBERSHIPS.get(table.name)) is not None:
+            on = and_(membership.c[f"{table.name[:-1]}_id"] == table.c.id, membership.c.user_id == caller.c.id)
+            source = source.outerjoin(membership, on)
+            columns.append(membership.c.role.label(f"{table.name}__my_role"))
+        parent = table
+    return select(*columns).select_from(source)
+
+
+_MEMBERSHIPS = {"organizations": t.organization_members, "orbits": t.orbit_members}
+
+
+def _labelled(prefix: str, column: Any) -> Any:
+    return column.label(f"{prefix}__{column.name}")
+
+
+def _caller(kind: str) -> Any:
+    """The caller as a subquery with at least `id` and `name`."""
+    u, now = t.users, func.now()
+    person = [u.c.id, u.c.email.label("name"), u.c.full_name]
+    alive = u.c.disabled.is_(False)
+    if kind == "known":
+        query = select(*person).where(u.c.id == bindparam("credential"), alive)
+    elif kind == "api_key":
+        k = t.api_keys
+        fresh = k.c.expires_at.is_(None) | (k.c.expires_at > now)
+        query = (
+            select(*person, k.c.id.label("key_id"), k.c.scopes, k.c.last_used_at)
+            .join(k, k.c.user_id == u.c.id)
+            .where(_is_hash(k.c.key_hash), fresh, alive)
+        )
+    elif kind == "session":
+        s, token = t.sessions, t.session_tokens
+        query = (
+            select(*person, s.c.id.label("session_id"))
+            .join(s, s.c.user_id == u.c.id)
+            .join(token, token.c.session_id == s.c.id)
+            .where(
+                _is_hash(token.c.hash),
+                token.c.kind == "access",
+                token.c.expires_at > now,
+                s.c.revoked_at.is_(None),
+                alive,
+            )
+        )
+    else:
+        sat, o = t.satellites, t.orbits
+        query = (
+            select(sat.c.id, sat.c.name, sat.c.orbit_id, sat.c.last_seen_at, sat.c.paired, o.c.organization_id)
+            .join(o, o.c.id == sat.c.orbit_id)
+            .where(_is_hash(sat.c.key_hash))
+        )
+    return query.subquery("caller")
+
+
+def _is_hash(column: Any) -> ColumnElement[bool]:
+    return column == func.any(bindparam("credential", type_=t.api_keys.c.scopes.type))
+
+
+def _tables_of(operation: Operation) -> list[tuple[str, Table]]:
+    segments = operation.path.strip("/").split("/")
+    return [
+        (segment[1:-1], SEGMENTS[before])
+        for before, segment in zip(segments, segments[1:], strict=False)
+        if segment.startswith("{") and before in SEGMENTS
+    ]
+
+
+def _link(table: Table, parent: Table | None, caller: Any, operation: Operation) -> ColumnElement[bool]:
+    """How an object hangs on the object before it in the path, or on the caller."""
+    if operation.by == "satellite":
+        return _link_to_satellite(table, caller)
+    if parent is not None:
+        return table.c[f"{parent.name[:-1]}_id"] == parent.c.id
+    return table.c.user_id == caller.c.id if "user_id" in table.c else true()
+
+
+def _link_to_satellite(table: Table, caller: Any) -> ColumnElement[bool]:
+    """A satellite sees its own jobs and deployments, and the artifacts that these refer to."""
+    if table is not t.artifacts:
+        return table.c.satellite_id == caller.c.id
+    d, r = t.deployments, t.revisions
+    mine = and_(r.c.artifact_id == table.c.id, r.c.deployment_id == d.c.id, d.c.satellite_id == caller.c.id)
+    return exists(select(1).where(mine, d.c.status != "gone"))
+
+
+def _filled(scope: Scope, operation: Operation, row: Row[Any]) -> Scope:
+    groups: dict[str, dict[str, Any]] = {}
+    for label, value in row._mapping.items():
+        prefix, _, column = label.partition("__")
+        groups.setdefault(prefix, {})[column] = value
+    scope.caller = Found(groups.pop("caller"))
+    _check_key_scope(scope.caller)
+    scope.found = {name: Found(values) for name, values in groups.items()}
+    for name, found in scope.found.items():
+        if found.id is None:
+            raise NotFound(f"There is no such {_SINGULAR.get(name, name[:-1].replace('_', ' '))}.")
+    _take_place(scope, operation)
+    return scope
+
+
+class Found:
+    """A row's columns as attributes."""
+
+    def __init__(self, columns: dict[str, Any]) -> None:
+        self.columns = columns
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.columns[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+_SINGULAR = {"track_entries": "version in this track", "jobs": "task", "buckets": "bucket"}
+
+
+def _check_key_scope(caller: Found) -> None:
+    if "api" not in caller.columns.get("scopes", ["api"]):
+        raise Forbidden("This API key is for inference only; the registry needs one with the scope 'api'.")
+
+
+def _take_place(scope: Scope, operation: Operation) -> None:
+    """Fill in organization, orbit and roles; whoever is no member learns nothing, not even that the place exists."""
+    if operation.by == "satellite":
+        scope.organization_id, scope.orbit_id = scope.caller.organization_id, scope.caller.orbit_id
+        return
+    organization, orbit = scope.found.get("organizations"), scope.found.get("orbits")
+    if organization is not None:
+        scope.organization_id, scope.organization_role = organization.id, organization.my_role
+        if organization.my_role is None:
+            raise NotFound("There is no such organization.")
+    if orbit is not None:
+        scope.orbit_id, scope.orbit_role = orbit.id, orbit.my_role
+        if scope.organization_role == "member" and orbit.my_role is None:
+            raise NotFound("There is no such orbit.")
+    if operation.needs is not None:
+        scope.require(operation.needs)
+
+
+def last_seen_is_old(moment: datetime | None, now: datetime, seconds: float) -> bool:
+    """Whether a "last seen" or "last used" is due to be written again; writing it at each request would cost more than it tells."""
+    return moment is None or (now - moment).total_seconds() >= seconds

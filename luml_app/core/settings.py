@@ -1,0 +1,83 @@
+"""The server's settings: the one place in `luml_app` that reads the environment, each variable named once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import platformdirs
+
+from luml_app.schemas.errors import ConfigurationError
+
+PREFIX = "LUML_"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an operator may set; every field `x` is read from ``LUML_X``.
+
+    `database_url` None means the embedded PostgreSQL; `public_url` None means ``http://host:port``. Times are in seconds.
+    """
+
+    home: Path = field(default_factory=lambda: platformdirs.user_data_path("luml"))
+    config_file: Path = field(default_factory=lambda: Path.home() / ".config" / "luml" / "config.toml")
+    database_url: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 5010
+    public_url: str | None = None
+    admin_email: str = "admin@localhost"
+    admin_password: str | None = None
+    runtime: str = "auto"
+    pool_size: int = 10
+    access_token_seconds: int = 3 * 3600
+    refresh_token_seconds: int = 7 * 24 * 3600
+    signed_url_seconds: int = 3600
+    max_body_bytes: int = 32 * 2**20
+    satellite_silence_seconds: int = 20 * 60
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Self:
+        """Read ``LUML_*``; `overrides` that are not None win.
+
+        Raises ConfigurationError, which names the variable, when a value cannot be read.
+        """
+        environment = os.environ if environment is None else environment
+        known = {
+            name: _read(name, kind, environment)
+            for name, kind in _KINDS.items()
+            if PREFIX + name.upper() in environment
+        }
+        settings = cls(**known)
+        return replace(settings, **{name: value for name, value in overrides.items() if value is not None})
+
+    @property
+    def address(self) -> str:
+        """The address under which people and clients reach this server, without a slash at the end."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def secure(self) -> bool:
+        """Whether the server is reached over https, so that its cookies must be, too."""
+        return self.address.startswith("https://")
+
+    @property
+    def store_root(self) -> Path:
+        """Where the built-in bucket keeps its objects."""
+        return self.home / "store"
+
+
+_KINDS: dict[str, Any] = {
+    name: {"Path": Path, "int": int}.get(str(spec.type).split(" ")[0], str)
+    for name, spec in Settings.__dataclass_fields__.items()
+}
+
+
+def _read(name: str, kind: Any, environment: Mapping[str, str]) -> Any:
+    variable = PREFIX + name.upper()
+    try:
+        return kind(environment[variable])
+    except ValueError as error:
+        raise ConfigurationError(f"{variable}={environment[variable]!r} is not a {kind.__name__}.") from error

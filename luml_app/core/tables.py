@@ -1,0 +1,380 @@
+"""The tables. Every constraint has a name, by which `core.errors` says what was wrong with a row."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    }
+)
+_NOW = func.now()
+
+
+def _id() -> Column[UUID]:
+    return Column("id", Uuid, primary_key=True)
+
+
+def _times() -> tuple[Column[datetime], Column[datetime | None]]:
+    return (
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+        Column("updated_at", DateTime(timezone=True)),
+    )
+
+
+def _parent(table: str, *, name: str | None = None, ondelete: str = "CASCADE", nullable: bool = False) -> Column[Any]:
+    return Column(name or f"{table[:-1]}_id", Uuid, ForeignKey(f"{table}.id", ondelete=ondelete), nullable=nullable)
+
+
+def _one_of(column: str, *values: str) -> CheckConstraint:
+    return CheckConstraint(f"{column} IN ({', '.join(repr(value) for value in values)})", name=column)
+
+
+users = Table(
+    "users",
+    metadata,
+    _id(),
+    Column("email", Text, nullable=False),
+    Column("full_name", Text),
+    Column("photo", Text),
+    Column("disabled", Boolean, nullable=False, server_default=text("false")),
+    Column("password_hash", Text),
+    Column("auth_method", Text, nullable=False, server_default="EMAIL"),
+    Column("email_confirmed_at", DateTime(timezone=True)),
+    *_times(),
+    UniqueConstraint("email"),
+    CheckConstraint("email = lower(email)", name="email_lower"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    _id(),
+    _parent("users"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Column("ip", Text),
+    Column("user_agent", Text),
+    Column("revoked_at", DateTime(timezone=True)),
+    Index(None, "user_id"),
+)
+
+# A session's tokens live in a table of their own: a refresh token that was used once stays known,
+# so that its second use can be told from a stranger's guess, and ends the whole session.
+session_tokens = Table(
+    "session_tokens",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    _parent("sessions"),
+    Column("kind", Text, nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("used_at", DateTime(timezone=True)),
+    _one_of("kind", "access", "refresh", "link"),
+    Index(None, "session_id"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _id(),
+    _parent("users"),
+    Column("name", Text, nullable=False),
+    Column("key_hash", Text, nullable=False),
+    Column("hint", Text, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("orbit_id", Uuid, ForeignKey("orbits.id", ondelete="CASCADE")),
+    Column("expires_at", DateTime(timezone=True)),
+    Column("last_used_at", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    UniqueConstraint("key_hash"),
+    UniqueConstraint("user_id", "name"),
+)
+
+organizations = Table(
+    "organizations",
+    metadata,
+    _id(),
+    Column("name", Text, nullable=False),
+    Column("logo", Text),
+    Column("members_limit", Integer),
+    Column("orbits_limit", Integer),
+    Column("satellites_limit", Integer),
+    Column("artifacts_limit", Integer),
+    *_times(),
+)
+
+organization_members = Table(
+    "organization_members",
+    metadata,
+    _id(),
+    _parent("organizations"),
+    _parent("users"),
+    Column("role", Text, nullable=False),
+    *_times(),
+    UniqueConstraint("organization_id", "user_id"),
+    _one_of("role", "owner", "admin", "member"),
+    Index(None, "user_id"),
+)
+
+buckets = Table(
+    "buckets",
+    metadata,
+    _id(),
+    _parent("organizations"),
+    Column("type", Text, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("bucket_name", Text, nullable=False),
+    Column("region", Text),
+    Column("secure", Boolean),
+    Column("cert_check", Boolean),
+    Column("credentials", LargeBinary),
+    Column("builtin", Boolean, nullable=False, server_default=text("false")),
+    *_times(),
+    _one_of("type", "s3", "azure"),
+    Index(None, "organization_id"),
+    Index("buckets_builtin_key", "organization_id", unique=True, postgresql_where=text("builtin")),
+)
+
+orbits = Table(
+    "orbits",
+    metadata,
+    _id(),
+    _parent("organizations"),
+    Column("name", Text, nullable=False),
+    Column("bucket_secret_id", Uuid, ForeignKey("buckets.id", ondelete="RESTRICT"), nullable=False),
+    *_times(),
+    UniqueConstraint("organization_id", "name"),
+    Index(None, "bucket_secret_id"),
+)
+
+orbit_members = Table(
+    "orbit_members",
+    metadata,
+    _id(),
+    _parent("orbits"),
+    _parent("users"),
+    Column("role", Text, nullable=False),
+    *_times(),
+    UniqueConstraint("orbit_id", "user_id"),
+    _one_of("role", "admin", "member", "viewer"),
+    Index(None, "user_id"),
+)
+
+collections = Table(
+    "collections",
+    metadata,
+    _id(),
+    _parent("orbits"),
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False, server_default=""),
+    Column("type", Text, nullable=False),
+    Column("tags", ARRAY(Text)),
+    *_times(),
+    Index(None, "orbit_id", "created_at"),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    _id(),
+    _parent("collections"),
+    _parent("orbits"),
+    Column("bucket_secret_id", Uuid, ForeignKey("buckets.id", ondelete="RESTRICT"), nullable=False),
+    Column("type", Text, nullable=False),
+    Column("name", Text),
+    Column("description", Text),
+    Column("file_name", Text, nullable=False),
+    Column("file_hash", Text, nullable=False),
+    Column("file_index", JSONB, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("manifest", JSONB, nullable=False),
+    Column("extra_values", JSONB, nullable=False),
+    Column("tags", ARRAY(Text)),
+    Column("status", Text, nullable=False),
+    Column("bucket_location", Text, nullable=False),
+    Column("unique_identifier", Text, nullable=False),
+    Column("created_by_user", Text),
+    Column("created_by_id", Uuid, ForeignKey("users.id", ondelete="SET NULL")),
+    *_times(),
+    _one_of("type", "model", "experiment", "dataset"),
+    _one_of("status", "pending_upload", "uploaded", "pending_deletion", "upload_failed", "deletion_failed"),
+    UniqueConstraint("bucket_secret_id", "bucket_location"),
+    Index(None, "collection_id", "created_at"),
+    Index(None, "orbit_id", "created_at"),
+    Index(None, "orbit_id", "file_hash"),
+)
+
+tracks = Table(
+    "tracks",
+    metadata,
+    _id(),
+    _parent("orbits"),
+    Column("name", Text, nullable=False),
+    Column("artifact_type", Text, nullable=False),
+    Column("description", Text),
+    Column("tags", ARRAY(Text)),
+    Column("next_version", Integer, nullable=False, server_default="1"),
+    *_times(),
+    UniqueConstraint("orbit_id", "name"),
+)
+
+stages = Table(
+    "stages",
+    metadata,
+    _id(),
+    _parent("tracks"),
+    Column("name", Text, nullable=False),
+    Column("position", Integer, nullable=False),
+    *_times(),
+    UniqueConstraint("track_id", "name", deferrable=True, initially="DEFERRED"),
+)
+
+track_entries = Table(
+    "track_entries",
+    metadata,
+    _id(),
+    _parent("tracks"),
+    _parent("artifacts", ondelete="RESTRICT"),
+    Column("version", Integer, nullable=False),
+    Column("stage_id", Uuid, ForeignKey("stages.id", ondelete="RESTRICT")),
+    Column("added_by", Uuid, nullable=False),
+    *_times(),
+    UniqueConstraint("track_id", "version"),
+    UniqueConstraint("track_id", "artifact_id"),
+    UniqueConstraint("stage_id"),
+    Index(None, "artifact_id"),
+)
+
+satellites = Table(
+    "satellites",
+    metadata,
+    _id(),
+    _parent("orbits"),
+    Column("name", Text),
+    Column("description", Text),
+    Column("base_url", Text),
+    Column("slug", Text),
+    Column("paired", Boolean, nullable=False, server_default=text("false")),
+    Column("capabilities", JSONB, nullable=False, server_default="{}"),
+    Column("key_hash", Text, nullable=False),
+    Column("last_seen_at", DateTime(timezone=True)),
+    *_times(),
+    UniqueConstraint("key_hash"),
+    Index(None, "orbit_id"),
+)
+
+deployments = Table(
+    "deployments",
+    metadata,
+    _id(),
+    _parent("orbits"),
+    _parent("satellites", ondelete="RESTRICT"),
+    Column("name", Text, nullable=False),
+    Column("description", Text),
+    Column("tags", ARRAY(Text)),
+    Column("status", Text, nullable=False),
+    Column("desired", Text, nullable=False, server_default="running"),
+    Column("generation", Integer, nullable=False, server_default="1"),
+    Column("observed_generation", Integer, nullable=False, server_default="0"),
+    Column("revision_id", Uuid, nullable=False),
+    Column("inference_url", Text),
+    Column("schemas", JSONB(none_as_null=True)),
+    Column("error_message", JSONB(none_as_null=True)),
+    Column("dynamic_attributes_secrets", JSONB, nullable=False, server_default="{}"),
+    Column("created_by_user", Text),
+    *_times(),
+    _one_of("status", "pending", "active", "failed", "deletion_pending", "deletion_failed", "not_responding", "gone"),
+    _one_of("desired", "running", "stopped", "deleted"),
+    Index(None, "orbit_id", "created_at"),
+    Index(None, "satellite_id"),
+)
+
+revisions = Table(
+    "revisions",
+    metadata,
+    _id(),
+    _parent("deployments"),
+    _parent("artifacts", ondelete="RESTRICT"),
+    Column("number", Integer, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("parameters", JSONB, nullable=False, server_default="{}"),
+    Column("env_variables", JSONB, nullable=False, server_default="{}"),
+    Column("env_variables_secrets", JSONB, nullable=False, server_default="{}"),
+    Column("created_by_id", Uuid, ForeignKey("users.id", ondelete="SET NULL")),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    UniqueConstraint("deployment_id", "number"),
+    Index(None, "artifact_id"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    _id(),
+    _parent("satellites"),
+    _parent("orbits"),
+    Column("type", Text, nullable=False),
+    Column("payload", JSONB, nullable=False),
+    Column("dedupe_key", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="queued"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("max_attempts", Integer, nullable=False, server_default="5"),
+    Column("scheduled_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    Column("lease_token", Uuid),
+    Column("lease_expires_at", DateTime(timezone=True)),
+    Column("result", JSONB(none_as_null=True)),
+    *_times(),
+    _one_of("state", "queued", "leased", "succeeded", "failed", "dead", "cancelled"),
+    CheckConstraint("(state = 'leased') = (lease_token IS NOT NULL)", name="lease"),
+    Index("jobs_queued_key", "dedupe_key", unique=True, postgresql_where=text("state = 'queued'")),
+    Index("jobs_leased_key", "dedupe_key", unique=True, postgresql_where=text("state = 'leased'")),
+    Index("jobs_live_idx", "satellite_id", "scheduled_at", postgresql_where=text("state IN ('queued', 'leased')")),
+    Index("jobs_history_idx", "satellite_id", "created_at"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    _id(),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Column("organization_id", Uuid),
+    Column("orbit_id", Uuid),
+    Column("actor_kind", Text, nullable=False),
+    Column("actor_id", Uuid),
+    Column("actor_name", Text),
+    Column("action", Text, nullable=False),
+    Column("object_id", Uuid),
+    Column("before", JSONB(none_as_null=True)),
+    Column("after", JSONB(none_as_null=True)),
+    Column("why", Text),
+    Index(None, "object_id", "at"),
+    Index(None, "orbit_id", "at"),
+    Index(None, "organization_id", "at"),
+)
