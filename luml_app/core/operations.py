@@ -1,4 +1,4 @@
-"""An operation is declared once; the REST route, OpenAPI, both clients and the reference are read off that declaration."""
+"""An operation is declared once; route, OpenAPI, clients and reference are all read off that declaration."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _MARK = "__operation__"
 _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Operation:
     """One thing that the platform can do.
 
     `needs` is the permission, `by` the kind of caller, `status` the HTTP status of success, `aliases` further paths
     of older clients. `wakes_on`: an answer that is empty may wait (query parameter ``wait``, seconds) for an event
-    whose action starts so. `ephemeral`: more than reads, but writes no event (sign-in, leases).
+    whose action starts so.
     """
 
     name: str

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from itertools import pairwise
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import (
@@ -38,7 +39,7 @@ from luml_app.schemas.errors import Forbidden, NotFound, Unauthenticated
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a caller shows: a token (Bearer or cookie), or, inside the process, the id of a user who is known already."""
+    """What a caller shows: a token (Bearer or cookie), or, inside the process, the id of a known user."""
 
     token: str | None = None
     user_id: UUID | None = None
@@ -233,7 +234,7 @@ def _tables_of(operation: Operation) -> list[tuple[str, Table]]:
     segments = operation.path.strip("/").split("/")
     return [
         (segment[1:-1], SEGMENTS[before])
-        for before, segment in zip(segments, segments[1:], strict=False)
+        for before, segment in pairwise(segments)
         if segment.startswith("{") and before in SEGMENTS
     ]
 
@@ -243,14 +244,14 @@ def _link(table: Table, parent: Table | None, caller: Any, operation: Operation)
     if operation.by == "satellite":
         return _link_to_satellite(table, caller)
     if parent is not None:
-        return table.c[f"{parent.name[:-1]}_id"] == parent.c.id
+        return cast(ColumnElement[bool], table.c[f"{parent.name[:-1]}_id"] == parent.c.id)
     return table.c.user_id == caller.c.id if "user_id" in table.c else true()
 
 
 def _link_to_satellite(table: Table, caller: Any) -> ColumnElement[bool]:
     """A satellite sees its own jobs and deployments, and the artifacts that these refer to."""
     if table is not t.artifacts:
-        return table.c.satellite_id == caller.c.id
+        return cast(ColumnElement[bool], table.c.satellite_id == caller.c.id)
     d, r = t.deployments, t.revisions
     mine = and_(r.c.artifact_id == table.c.id, r.c.deployment_id == d.c.id, d.c.satellite_id == caller.c.id)
     return exists(select(1).where(mine, d.c.status != "gone"))
@@ -311,5 +312,5 @@ def _take_place(scope: Scope, operation: Operation) -> None:
 
 
 def last_seen_is_old(moment: datetime | None, now: datetime, seconds: float) -> bool:
-    """Whether a "last seen" or "last used" is due to be written again; writing it at each request would cost more than it tells."""
+    """Whether a "last seen" is due to be written again; writing it at each request would cost more than it tells."""
     return moment is None or (now - moment).total_seconds() >= seconds

@@ -19,7 +19,7 @@ PREFIX = "LUML_"
 class Settings:
     """What an operator may set; every field `x` is read from ``LUML_X``.
 
-    `database_url` None means the embedded PostgreSQL; `public_url` None means ``http://host:port``. Times are in seconds.
+    `database_url` None means the embedded PostgreSQL; `public_url` None means ``http://host:port``.
     """
 
     home: Path = field(default_factory=lambda: platformdirs.user_data_path("luml"))
