@@ -6,15 +6,15 @@ id of another tenant can never be reached by forgetting a WHERE.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     FromClause,
     Row,
@@ -34,7 +34,7 @@ from luml_app.core.keys import SATELLITE_KEY, USER_KEY, Keys
 from luml_app.core.operations import Operation
 from luml_app.core.permissions import decide
 from luml_app.core.settings import Settings
-from luml_app.schemas.errors import Forbidden, NotFound, Unauthenticated
+from luml_app.schemas.errors import Forbidden, LumlError, NotFound, Unauthenticated
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,12 @@ class Credentials:
 
 @dataclass
 class Scope:
-    """Who calls, on what, with which means. `found` holds the rows of the path by table name."""
+    """Who calls, on what, with which means.
+
+    `found` holds the rows of the path by table name. `refusal` is raised after the transaction has been committed:
+    for the rare operation that must keep a change and refuse all the same. `after_commit` is run when the change
+    is kept, for what cannot be rolled back.
+    """
 
     db: Connection
     keys: Keys
@@ -74,6 +79,8 @@ class Scope:
     orbit_role: str | None = None
     found: dict[str, Any] = field(default_factory=dict)
     cookies: dict[str, tuple[str, int]] = field(default_factory=dict)
+    refusal: LumlError | None = None
+    after_commit: list[Callable[[], None]] = field(default_factory=list)
 
     @property
     def user_id(self) -> UUID:
@@ -226,7 +233,7 @@ def _caller(kind: str) -> Any:
     return query.subquery("caller")
 
 
-def _is_hash(column: Any) -> ColumnElement[bool]:
+def _is_hash(column: Any) -> Any:
     return column == func.any(bindparam("credential", type_=t.api_keys.c.scopes.type))
 
 
@@ -239,19 +246,19 @@ def _tables_of(operation: Operation) -> list[tuple[str, Table]]:
     ]
 
 
-def _link(table: Table, parent: Table | None, caller: Any, operation: Operation) -> ColumnElement[bool]:
+def _link(table: Table, parent: Table | None, caller: Any, operation: Operation) -> Any:
     """How an object hangs on the object before it in the path, or on the caller."""
     if operation.by == "satellite":
         return _link_to_satellite(table, caller)
     if parent is not None:
-        return cast(ColumnElement[bool], table.c[f"{parent.name[:-1]}_id"] == parent.c.id)
+        return table.c[f"{parent.name[:-1]}_id"] == parent.c.id
     return table.c.user_id == caller.c.id if "user_id" in table.c else true()
 
 
-def _link_to_satellite(table: Table, caller: Any) -> ColumnElement[bool]:
+def _link_to_satellite(table: Table, caller: Any) -> Any:
     """A satellite sees its own jobs and deployments, and the artifacts that these refer to."""
     if table is not t.artifacts:
-        return cast(ColumnElement[bool], table.c.satellite_id == caller.c.id)
+        return table.c.satellite_id == caller.c.id
     d, r = t.deployments, t.revisions
     mine = and_(r.c.artifact_id == table.c.id, r.c.deployment_id == d.c.id, d.c.satellite_id == caller.c.id)
     return exists(select(1).where(mine, d.c.status != "gone"))

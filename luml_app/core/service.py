@@ -20,7 +20,7 @@ from luml_app.core.keys import Keys
 from luml_app.core.operations import Operation
 from luml_app.core.scope import Credentials, Scope, last_seen_is_old, resolve
 from luml_app.core.settings import Settings
-from luml_app.schemas.errors import Invalid, NotFound, Problem, ServerFault, Unavailable
+from luml_app.schemas.errors import Invalid, LumlError, NotFound, Problem, ServerFault, Unavailable
 
 log = logging.getLogger(__name__)
 _SEEN_EVERY = {"satellite": 15.0, "api_key": 60.0}
@@ -62,28 +62,32 @@ class Service:
         connect = self.database.read if operation.reads else self.database.write
         try:
             with connect() as db:
-                return self._run(db, operation, path, arguments, request.credentials)
+                answer, scope = self._run(db, operation, path, arguments, request.credentials)
         except DBAPIError as error:
-            self._explain(operation, error)
-            raise
+            raise self._explained(operation, error) from error
+        for step in scope.after_commit:
+            step()
+        if scope.refusal is not None:
+            raise scope.refusal
+        return answer
 
     def _run(
         self, db: Connection, operation: Operation, path: dict[str, UUID], arguments: dict[str, Any], who: Credentials
-    ) -> Answer:
+    ) -> tuple[Answer, Scope]:
         scope = resolve(db, operation, who, path, self.keys, self.settings)
         _note_seen(scope)
         wanted = {name: path[name] for name in _names_of(operation.function) if name in path}
         value = operation.function(operation.resource(scope), **wanted, **arguments)
-        return Answer(value, scope.cookies)
+        return Answer(value, scope.cookies), scope
 
-    def _explain(self, operation: Operation, error: DBAPIError) -> None:
+    def _explained(self, operation: Operation, error: DBAPIError) -> LumlError:
         known = translated(error)
         if known is not None:
-            raise known from error
+            return known
         if error.connection_invalidated:
-            raise Unavailable("The database does not answer; try again in a moment.", retry_after=2) from error
+            return Unavailable("The database does not answer; try again in a moment.", retry_after=2)
         log.exception("%s failed in the database", operation.name)
-        raise ServerFault from error
+        return ServerFault()
 
 
 def _names_of(function: Callable[..., Any]) -> tuple[str, ...]:

@@ -1,0 +1,40 @@
+"""One module per resource: its operations, its SQL and its rules.
+
+`RESOURCES` is the list from which routes, OpenAPI, clients and the reference are made.
+"""
+
+from luml_app.core.operations import Operation, Resource, collect
+from luml_app.resources.agent import Agent
+from luml_app.resources.api_keys import ApiKeys
+from luml_app.resources.artifacts import Artifacts
+from luml_app.resources.auth import Auth
+from luml_app.resources.buckets import Buckets
+from luml_app.resources.collections import Collections
+from luml_app.resources.deployments import Deployments
+from luml_app.resources.orbits import Orbits
+from luml_app.resources.organizations import Organizations
+from luml_app.resources.satellites import Satellites
+from luml_app.resources.track_entries import TrackEntries
+from luml_app.resources.tracks import Tracks
+from luml_app.resources.uploads import Uploads
+
+RESOURCES: list[type[Resource]] = [
+    Auth,
+    ApiKeys,
+    Organizations,
+    Orbits,
+    Buckets,
+    Uploads,
+    Collections,
+    Artifacts,
+    Tracks,
+    TrackEntries,
+    Satellites,
+    Deployments,
+    Agent,
+]
+
+
+def all_operations() -> dict[str, Operation]:
+    """Every operation of the platform, by name."""
+    return collect(RESOURCES)

@@ -1,0 +1,116 @@
+"""Enqueue, claim, renew, finish: each one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, and_, case, exists, func, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from luml_app.core.ids import new_id
+from luml_app.core.tables import jobs
+
+LEASE_WITHOUT_RENEWAL = 900.0
+"""Seconds that a worker gets which does not say for how long it wants the job (older satellites do not renew)."""
+
+_BACKOFF_SECONDS = (5.0, 15.0, 60.0, 300.0)
+
+
+def new_job(
+    kind: str, payload: dict[str, Any], *, dedupe_key: str, satellite_id: UUID, orbit_id: UUID
+) -> dict[str, Any]:
+    """The row of a new job."""
+    place = {"satellite_id": satellite_id, "orbit_id": orbit_id}
+    return {"id": new_id(), "type": kind, "payload": payload, "dedupe_key": dedupe_key, **place}
+
+
+def enqueue(db: Connection, job: dict[str, Any]) -> Any:
+    """Queue a job, or find the one that is queued already under the same dedupe key; the row of either."""
+    new = insert(jobs).values(job)
+    either = new.on_conflict_do_update(
+        index_elements=["dedupe_key"], index_where=jobs.c.state == "queued", set_={"updated_at": func.now()}
+    )
+    return db.execute(either.returning(jobs)).one()
+
+
+def cancel_queued(db: Connection, dedupe_key: str, kind: str) -> None:
+    """Cancel the queued job of this kind, if there is one."""
+    waiting = and_(jobs.c.dedupe_key == dedupe_key, jobs.c.type == kind, jobs.c.state == "queued")
+    db.execute(update(jobs).where(waiting).values(state="cancelled", finished_at=func.now(), updated_at=func.now()))
+
+
+def _claimable() -> Any:
+    """Due, or leased by a worker that let its lease run out; and nobody at work on the same thing."""
+    other = jobs.alias("other")
+    at_work = exists(
+        select(1).where(
+            other.c.dedupe_key == jobs.c.dedupe_key,
+            other.c.id != jobs.c.id,
+            other.c.state == "leased",
+            other.c.lease_expires_at > func.now(),
+        )
+    )
+    due = and_(jobs.c.state == "queued", jobs.c.scheduled_at <= func.now())
+    lost = and_(jobs.c.state == "leased", jobs.c.lease_expires_at <= func.now())
+    return and_(or_(due, lost), ~at_work)
+
+
+def waiting(db: Connection, satellite_id: UUID, limit: int = 100) -> Iterable[Any]:
+    """The jobs that this satellite could claim now, oldest first."""
+    query = select(jobs).where(
+        jobs.c.satellite_id == satellite_id, jobs.c.state.in_(["queued", "leased"]), _claimable()
+    )
+    return db.execute(query.order_by(jobs.c.scheduled_at, jobs.c.id).limit(limit)).all()
+
+
+def claim(db: Connection, job_id: UUID, seconds: float | None) -> Any | None:
+    """Lease a job; None when somebody else has it, or it has ended."""
+    locked = select(jobs.c.id).where(jobs.c.id == job_id, _claimable()).with_for_update(skip_locked=True)
+    lease = {
+        "state": "leased",
+        "lease_token": new_id(),
+        "lease_expires_at": func.now() + timedelta(seconds=seconds or LEASE_WITHOUT_RENEWAL),
+        "attempts": jobs.c.attempts + 1,
+        "started_at": func.coalesce(jobs.c.started_at, func.now()),
+        "updated_at": func.now(),
+    }
+    return db.execute(update(jobs).where(jobs.c.id.in_(locked)).values(lease).returning(jobs)).one_or_none()
+
+
+def _held(job_id: UUID, token: UUID | None) -> Any:
+    mine = and_(jobs.c.id == job_id, jobs.c.state == "leased")
+    return mine if token is None else and_(mine, jobs.c.lease_token == token)
+
+
+def renew(db: Connection, job_id: UUID, token: UUID, seconds: float) -> Any | None:
+    """Keep a lease for another `seconds`; None when it is lost."""
+    until = func.now() + timedelta(seconds=seconds)
+    return db.execute(
+        update(jobs).where(_held(job_id, token)).values(lease_expires_at=until).returning(jobs)
+    ).one_or_none()
+
+
+_ENDED = {"lease_token": None, "lease_expires_at": None, "updated_at": func.now()}
+
+
+def succeed(db: Connection, job_id: UUID, token: UUID | None, result: Any) -> Any | None:
+    """End a job well; None when the lease is lost."""
+    end = {**_ENDED, "state": "succeeded", "result": result, "finished_at": func.now()}
+    return db.execute(update(jobs).where(_held(job_id, token)).values(end).returning(jobs)).one_or_none()
+
+
+def fail(db: Connection, job_id: UUID, token: UUID | None, result: Any, *, transient: bool = False) -> Any | None:
+    """End a job badly, or, when the failure is `transient`, queue it again after a pause; None when the lease is lost."""
+    end: dict[str, Any] = {**_ENDED, "state": "failed", "result": result, "finished_at": func.now()}
+    if transient:
+        last = jobs.c.attempts >= jobs.c.max_attempts
+        pause = case(
+            *((jobs.c.attempts <= tries, literal(timedelta(seconds=s))) for tries, s in enumerate(_BACKOFF_SECONDS, 1)),
+            else_=literal(timedelta(seconds=_BACKOFF_SECONDS[-1])),
+        )
+        end |= {"state": case((last, "dead"), else_="queued"), "scheduled_at": func.now() + pause}
+        end["finished_at"] = case((last, func.now()))
+    return db.execute(update(jobs).where(_held(job_id, token)).values(end).returning(jobs)).one_or_none()

@@ -1,0 +1,179 @@
+"""What a satellite asks and tells. It sees its own jobs and deployments, and the artifacts that these refer to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Text, delete, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from luml_app.core import tables as t
+from luml_app.core.operations import Resource, operation
+from luml_app.jobs import queue
+from luml_app.resources.artifacts import artifact_of, download_url
+from luml_app.resources.changes import sent
+from luml_app.resources.deployments import deployments_where
+from luml_app.resources.satellites import satellite_of
+from luml_app.resources.tasks import STATES, task_of
+from luml_app.schemas.artifacts import SignedUrl
+from luml_app.schemas.deployments import Deployment, DeploymentReport, DeploymentStatusReport
+from luml_app.schemas.errors import Conflict
+from luml_app.schemas.fields import Wait
+from luml_app.schemas.satellites import (
+    ArtifactForSatellite,
+    InferenceAccess,
+    InferenceAccessAnswer,
+    ModelForSatellite,
+    Satellite,
+    SatellitePair,
+    Task,
+    TaskRenew,
+    TaskStatus,
+    TaskUpdate,
+)
+
+_LOST = "The task is not leased to you (any more)."
+
+
+class Agent(Resource):
+    """The satellite's own door to the registry."""
+
+    @operation("POST /satellites/v1/pair", by="satellite")
+    def pair(self, body: SatellitePair) -> Satellite:
+        """Say at each start where one serves and what one can do."""
+        s = t.satellites
+        known = {"base_url": body.base_url, "capabilities": body.capabilities, "slug": body.slug}
+        now = {"paired": True, "last_seen_at": func.now(), "updated_at": func.now()}
+        row = self.db.execute(update(s).where(s.c.id == self.scope.caller.id).values(**known, **now).returning(s)).one()
+        self.scope.record("satellite.pair", row.id, satellite_id=row.id, after={"base_url": body.base_url})
+        return satellite_of(row, self.scope)
+
+    @operation("GET /satellites/v1/tasks", by="satellite", wakes_on="deployment.")
+    def tasks(self, status: TaskStatus | None = None, wait: Wait = 0) -> list[Task]:
+        """One's tasks; with ``status=pending`` those to claim now. `wait`: seconds to wait for one to come."""
+        me, j = self.scope.caller.id, t.jobs
+        if status == "pending":
+            return [task_of(row, status="pending") for row in queue.waiting(self.db, me)]
+        query = select(j).where(j.c.satellite_id == me).order_by(j.c.created_at.desc()).limit(100)
+        if status is not None:
+            query = query.where(j.c.state.in_(STATES[status]))
+        return [task_of(row) for row in self.db.execute(query)]
+
+    @operation("POST /satellites/v1/tasks/{task_id}/status", by="satellite")
+    def update_task(self, body: TaskUpdate) -> Task:
+        """``running`` claims a task, and a second claim is refused; ``done`` and ``failed`` end it."""
+        job = self.scope.row(t.jobs)
+        if body.status == "running":
+            row = queue.claim(self.db, job.id, body.lease_seconds)
+            refused = "Another worker has this task, or it has ended."
+        elif body.status == "done":
+            row, refused = queue.succeed(self.db, job.id, body.lease_token, body.result), _LOST
+        elif body.status == "failed":
+            transient = bool((body.result or {}).get("transient"))
+            row, refused = queue.fail(self.db, job.id, body.lease_token, body.result, transient=transient), _LOST
+        else:
+            raise Conflict("A task cannot be made pending again; report it as failed.")
+        if row is None:
+            raise Conflict(refused)
+        return task_of(row, with_lease=body.status == "running")
+
+    @operation("POST /satellites/v1/tasks/{task_id}/renew", by="satellite")
+    def renew_task(self, body: TaskRenew) -> Task:
+        """Keep a task that one has claimed for a while longer."""
+        row = queue.renew(self.db, self.scope.row(t.jobs).id, body.lease_token, body.lease_seconds)
+        if row is None:
+            raise Conflict(_LOST)
+        return task_of(row, with_lease=True)
+
+    @operation("GET /satellites/v1/deployments", by="satellite")
+    def deployments(self) -> list[Deployment]:
+        """What shall run here, and what shall not run any more."""
+        return deployments_where(self.db, t.deployments.c.satellite_id == self.scope.caller.id)
+
+    @operation("GET /satellites/v1/deployments/{deployment_id}", by="satellite")
+    def deployment(self) -> Deployment:
+        """One deployment."""
+        return self._deployment()
+
+    @operation("PATCH /satellites/v1/deployments/{deployment_id}", by="satellite")
+    def update_deployment(self, body: DeploymentReport) -> Deployment:
+        """Report what one observes. A report about an older generation than the desired one is refused."""
+        return self._report(sent(body, t.deployments) | {"generation": body.generation})
+
+    @operation("PATCH /satellites/v1/deployments/{deployment_id}/status", by="satellite")
+    def update_deployment_status(self, body: DeploymentStatusReport) -> Deployment:
+        """Report the status alone."""
+        return self._report({"status": body.status, "generation": None})
+
+    @operation("DELETE /satellites/v1/deployments/{deployment_id}", by="satellite", status=204)
+    def delete_deployment(self) -> None:
+        """Confirm that a deployment that was to be deleted is gone."""
+        one, d = self.scope.row(t.deployments), t.deployments
+        gone = delete(d).where(d.c.id == one.id, d.c.desired == "deleted").returning(d.c.id)
+        if self.db.execute(gone).one_or_none() is None:
+            raise Conflict("Nobody has asked to delete this deployment.")
+        self.scope.record("deployment.gone", one.id, satellite_id=one.satellite_id, before={"name": one.name})
+
+    @operation("POST /satellites/v1/deployments/inference-access", by="satellite")
+    def inference_access(self, body: InferenceAccess) -> InferenceAccessAnswer:
+        """Whether an API key that somebody has sent opens the deployments here."""
+        k, u, om, mine = t.api_keys, t.users, t.organization_members, t.orbit_members
+        hashes = self.scope.keys.hashes(body.api_key)
+        here = (mine.c.user_id == k.c.user_id) & (mine.c.orbit_id == self.scope.orbit_id)
+        query = (
+            select(k.c.id)
+            .join(u, (u.c.id == k.c.user_id) & u.c.disabled.is_(False))
+            .join(om, (om.c.user_id == k.c.user_id) & (om.c.organization_id == self.scope.organization_id))
+            .outerjoin(mine, here)
+            .where(
+                k.c.key_hash == func.any(func.cast(hashes, ARRAY(Text))),
+                k.c.scopes.contains(["inference"]),
+                k.c.expires_at.is_(None) | (k.c.expires_at > func.now()),
+                (om.c.role != "member") | mine.c.id.is_not(None),
+            )
+        )
+        return InferenceAccessAnswer(authorized=self.db.scalar(query) is not None)
+
+    @operation("GET /satellites/v1/artifacts/{artifact_id}", by="satellite")
+    def artifact(self) -> ArtifactForSatellite:
+        """An artifact that a deployment here refers to, with a signed address of its bytes."""
+        one = self.scope.row(t.artifacts)
+        return ArtifactForSatellite(artifact=artifact_of(one), url=download_url(self.scope, one))
+
+    @operation("GET /satellites/v1/artifacts/{artifact_id}/download-url", by="satellite")
+    def artifact_url(self) -> SignedUrl:
+        """A signed address of the bytes of an artifact that a deployment here refers to."""
+        return SignedUrl(url=download_url(self.scope, self.scope.row(t.artifacts)))
+
+    @operation("GET /satellites/v1/model_artifacts/{model_artifact_id}", by="satellite", deprecated=True)
+    def model(self) -> ModelForSatellite:
+        """The same as `agent.artifact`, under its old name."""
+        one = self.scope.row(t.artifacts)
+        return ModelForSatellite(artifact=artifact_of(one), model=artifact_of(one), url=download_url(self.scope, one))
+
+    @operation("GET /satellites/v1/model_artifacts/{model_artifact_id}/download-url", by="satellite", deprecated=True)
+    def model_url(self) -> SignedUrl:
+        """The same as `agent.artifact_url`, under its old name."""
+        return self.artifact_url()
+
+    def _deployment(self) -> Deployment:
+        found = deployments_where(self.db, t.deployments.c.id == self.scope.row(t.deployments).id)
+        return found[0]
+
+    def _report(self, report: dict[str, Any]) -> Deployment:
+        one, d = self.scope.row(t.deployments), t.deployments
+        generation: int | None = report.pop("generation")
+        if one.desired == "deleted" and report.get("status", "deletion_pending") not in {
+            "deletion_pending",
+            "deletion_failed",
+        }:
+            raise Conflict("The deployment is to be deleted; only its deletion can be reported.")
+        expected = d.c.generation == generation if generation is not None else d.c.desired == one.desired
+        seen = {"observed_generation": d.c.generation if generation is None else generation, "updated_at": func.now()}
+        changed = update(d).where(d.c.id == one.id, expected).values(**report, **seen).returning(d.c.id)
+        if self.db.execute(changed).one_or_none() is None:
+            raise Conflict("The deployment has been changed meanwhile; look again.")
+        if report.get("status") not in {None, one.status}:
+            told = {"before": {"status": one.status}, "after": {"status": report["status"]}}
+            self.scope.record("deployment.report", one.id, satellite_id=one.satellite_id, **told)
+        return self._deployment()

@@ -1,0 +1,303 @@
+"""Artifacts: models, datasets and experiments, each one stored file."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Float, and_, case, cast, delete, func, insert, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import JSONB
+
+from luml_app.core import tables as t
+from luml_app.core.events import difference
+from luml_app.core.ids import new_id
+from luml_app.core.operations import Resource, operation
+from luml_app.core.paging import fetch_page
+from luml_app.resources.changes import sent
+from luml_app.resources.collections import TOTAL, collection_of
+from luml_app.resources.deployments import deployments_where
+from luml_app.resources.limits import check_limit
+from luml_app.resources.manifests import type_of
+from luml_app.resources.searching import contains
+from luml_app.schemas.artifacts import (
+    Artifact,
+    ArtifactCreate,
+    ArtifactCreated,
+    ArtifactDetails,
+    ArtifactListed,
+    ArtifactType,
+    ArtifactUpdate,
+    SignedUrl,
+    TrackBase,
+)
+from luml_app.schemas.buckets import Upload
+from luml_app.schemas.deployments import DeploymentBase
+from luml_app.schemas.errors import BadRequest, Conflict, Invalid
+from luml_app.schemas.fields import Limit, Page, SortOrder
+from luml_app.storage.opening import open_bucket
+from luml_app.storage.parts import is_multipart
+
+_ORBIT = "/v1/organizations/{organization_id}/orbits/{orbit_id}"
+_ALL = _ORBIT + "/collections/{collection_id}/artifacts"
+_ONE = _ALL + "/{artifact_id}"
+_COLUMNS = ("created_at", "name", "description", "size", "type", "status", "file_name", "updated_at")
+Types = list[ArtifactType]
+Ids = list[UUID]
+
+
+class Artifacts(Resource):
+    """Stored files with manifest, digest, file index, metrics and tags."""
+
+    @operation(f"POST {_ALL}", needs="artifact:create")
+    def create(self, body: ArtifactCreate) -> ArtifactCreated:
+        """Announce an artifact and get the address to which its bytes go."""
+        kind = type_of(body.manifest, declared=body.type)
+        collection = self.scope.row(t.collections)
+        if collection.type != "mixed" and kind not in collection.type.split("_"):
+            raise BadRequest(
+                f"This collection is for {collection.type.replace('_', ' and ')} artifacts, not for a {kind}."
+            )
+        check_limit(self.scope, "artifacts")
+        row = self._insert(body, kind)
+        self.scope.record("artifact.create", row.id, after={"name": row.name, "type": kind, "size": row.size})
+        return ArtifactCreated(artifact=artifact_of(row), upload_details=self._upload(row))
+
+    @operation(f"GET {_ORBIT}/artifacts", needs="artifact:list")
+    def list(
+        self,
+        types: Types | None = None,
+        cursor: str | None = None,
+        limit: Limit = 50,
+        sort_by: str = "created_at",
+        order: SortOrder = "desc",
+        collection_ids: Ids | None = None,
+        search: str | None = None,
+        excluded_tracks: Ids | None = None,
+    ) -> Page[ArtifactListed]:
+        """The artifacts of an orbit. `sort_by` is a field or the name of a metric; numbers only, missing ones last."""
+        a = t.artifacts
+        wanted = [a.c.orbit_id == self.scope.orbit_id]
+        wanted += [a.c.type.in_(types)] if types else []
+        wanted += [a.c.collection_id.in_(collection_ids)] if collection_ids else []
+        wanted += [or_(*(contains(a.c[name], search) for name in ("name", "description", "tags")))] if search else []
+        if excluded_tracks:
+            e = t.track_entries
+            wanted.append(~select(1).where(e.c.artifact_id == a.c.id, e.c.track_id.in_(excluded_tracks)).exists())
+        query = _slim().where(and_(*wanted))
+        mark = ("artifacts", self.scope.orbit_id, sort_by, types, collection_ids, search, excluded_tracks)
+        rows, following = fetch_page(
+            self.db, query, sort=_sort(sort_by), key=a.c.id, order=order, limit=limit, cursor=cursor, mark=mark
+        )
+        deployments = self._deployments_of([row.id for row in rows])
+        return Page(items=[_listed(row, deployments.get(row.id, [])) for row in rows], cursor=following)
+
+    @operation(f"GET {_ONE}", needs="artifact:read")
+    def get(self) -> ArtifactDetails:
+        """An artifact with manifest and file index, where it stands and what uses it."""
+        one, tr, e = self.scope.row(t.artifacts), t.tracks, t.track_entries
+        rows = self.db.execute(
+            select(TOTAL.label("total"), tr.c.id, tr.c.name, tr.c.created_at, tr.c.updated_at)
+            .select_from(t.collections.outerjoin(e, e.c.artifact_id == one.id).outerjoin(tr, tr.c.id == e.c.track_id))
+            .where(t.collections.c.id == one.collection_id)
+            .order_by(tr.c.name)
+        ).all()
+        names = TrackBase.__struct_fields__
+        return ArtifactDetails(
+            **_plain(one),
+            collection=collection_of(self.scope.row(t.collections), total=rows[0].total),
+            tracks=[TrackBase(**{name: getattr(row, name) for name in names}) for row in rows if row.id],
+            deployments=deployments_where(self.db, t.revisions.c.artifact_id == one.id),
+        )
+
+    @operation(f"PATCH {_ONE}", needs="artifact:update")
+    def update(self, body: ArtifactUpdate) -> Artifact:
+        """Change name, description or tags, or report how an upload or a deletion went.
+
+        Before an upload counts, the server looks into the bucket: without the object, or with another size or
+        checksum than announced, the artifact becomes `upload_failed` and the answer is a conflict.
+        """
+        one = self.scope.row(t.artifacts)
+        wanted = sent(body, t.artifacts)
+        if "status" in wanted:
+            wanted["status"] = self._checked_status(one, wanted["status"])
+        before, changed = difference(one.columns, wanted)
+        if not changed:
+            return artifact_of(one)
+        a = t.artifacts
+        same = and_(a.c.id == one.id, a.c.status == one.status)
+        row = self.db.execute(update(a).where(same).values(**changed, updated_at=func.now()).returning(a)).one_or_none()
+        if row is None:
+            raise Conflict("The artifact's status changed in the same moment; look again.")
+        self.scope.record("artifact.update", row.id, before=before, after=changed)
+        return artifact_of(row)
+
+    @operation(f"GET {_ONE}/download-url", needs="artifact:read")
+    def download_url(self) -> SignedUrl:
+        """A signed address of the artifact's bytes; it understands ranges."""
+        return SignedUrl(url=download_url(self.scope, self.scope.row(t.artifacts)))
+
+    @operation(f"GET {_ONE}/delete-url", needs="artifact:delete")
+    def delete_url(self) -> SignedUrl:
+        """Begin a deletion by the client: a signed address that deletes the bytes. `artifacts.delete` confirms."""
+        one, seconds = self.scope.row(t.artifacts), self.scope.settings.signed_url_seconds
+        self._check_unused(one)
+        self.db.execute(update(t.artifacts).where(t.artifacts.c.id == one.id).values(status="pending_deletion"))
+        return SignedUrl(url=self._storage(one).delete_url(one.bucket_location, seconds))
+
+    @operation(f"DELETE {_ONE}", needs="artifact:delete", status=204)
+    def delete(self) -> None:
+        """Delete an artifact and its bytes; refused while it is deployed or in a track."""
+        self._delete()
+
+    @operation(f"DELETE {_ONE}/force", needs="artifact:delete", status=204)
+    def force_delete(self) -> None:
+        """Delete an artifact and its bytes in whatever status it is; refused while it is deployed or in a track."""
+        self._delete()
+
+    def _insert(self, body: ArtifactCreate, kind: str) -> Any:
+        artifact_id, orbit = new_id(), self.scope.row(t.orbits)
+        columns = {name: getattr(body, name) for name in ArtifactCreate.__struct_fields__ if name != "type"}
+        columns |= {
+            "id": artifact_id,
+            "type": kind,
+            "file_hash": body.file_hash.lower(),
+            "orbit_id": orbit.id,
+            "collection_id": self.scope.row(t.collections).id,
+            "bucket_secret_id": orbit.bucket_secret_id,
+            "bucket_location": f"{orbit.id}/{artifact_id}{_suffix(body.file_name)}",
+            "unique_identifier": artifact_id.hex,
+            "status": "pending_upload",
+            "created_by_id": self.scope.user_id,
+            "created_by_user": self.scope.caller.full_name or self.scope.caller.name,
+        }
+        new = insert(t.artifacts).values(**columns).returning(t.artifacts).cte("new")
+        bucket = [column.label(f"bucket_{column.name}") for column in t.buckets.c]
+        return self.db.execute(select(new, *bucket).join(t.buckets, t.buckets.c.id == new.c.bucket_secret_id)).one()
+
+    def _upload(self, row: Any) -> Upload:
+        storage = open_bucket(_BucketOf(row), self.scope.keys, self.scope.settings)
+        key, seconds = row.bucket_location, self.scope.settings.signed_url_seconds
+        multipart = is_multipart(row.size)
+        url = storage.initiate_url(key, seconds) if multipart else storage.upload_url(key, seconds)
+        place = {"bucket_location": key, "bucket_secret_id": row.bucket_secret_id}
+        return Upload(type=storage.kind, url=url, multipart=multipart, **place)
+
+    def _checked_status(self, one: Any, status: str) -> str:
+        allowed = {
+            "uploaded": {"pending_upload", "upload_failed", "uploaded"},
+            "upload_failed": {"pending_upload", "upload_failed"},
+            "deletion_failed": {"pending_deletion", "deletion_failed"},
+        }
+        if one.status not in allowed[status]:
+            raise Conflict(f"An artifact that is {one.status} cannot become {status}.")
+        if status == "uploaded" and one.status != "uploaded" and (fault := self._fault_of_upload(one)):
+            self.scope.refusal = Conflict(fault)
+            return "upload_failed"
+        return status
+
+    def _fault_of_upload(self, one: Any) -> str | None:
+        stored = self._storage(one).stat(one.bucket_location)
+        if stored is None:
+            return "The bucket has no such object; upload the bytes first."
+        if stored.size != one.size:
+            return f"The bucket holds {stored.size} bytes instead of the {one.size} that were announced; upload again."
+        if stored.sha256 is not None and stored.sha256 != one.file_hash:
+            return "The bytes in the bucket have another sha256 than was announced; upload again."
+        return None
+
+    def _storage(self, one: Any) -> Any:
+        bucket = self.db.execute(select(t.buckets).where(t.buckets.c.id == one.bucket_secret_id)).one()
+        return open_bucket(bucket, self.scope.keys, self.scope.settings)
+
+    def _check_unused(self, one: Any) -> None:
+        tracked = select(1).where(t.track_entries.c.artifact_id == one.id).exists()
+        deployed = select(1).where(t.revisions.c.artifact_id == one.id).exists()
+        used = self.db.execute(select(tracked.label("tracked"), deployed.label("deployed"))).one()
+        if used.tracked:
+            raise Conflict("The artifact is in a track; take it out first.")
+        if used.deployed:
+            raise Conflict("A deployment serves this artifact; delete the deployment first.")
+
+    def _delete(self) -> None:
+        one = self.scope.row(t.artifacts)
+        storage = self._storage(one)
+        # The row's foreign keys refuse while something uses it. The bytes go only after the commit: a crash in
+        # between leaves bytes without a row, which can be swept, and never a row without its bytes.
+        self.db.execute(delete(t.artifacts).where(t.artifacts.c.id == one.id))
+        self.scope.record("artifact.delete", one.id, before={"name": one.name, "file_hash": one.file_hash})
+        self.scope.after_commit.append(lambda: storage.delete(one.bucket_location))
+
+    def _deployments_of(self, artifact_ids: Any) -> dict[UUID, Any]:
+        d, r = t.deployments, t.revisions
+        found: dict[UUID, Any] = {}
+        query = select(r.c.artifact_id, d).join(r, r.c.id == d.c.revision_id).where(r.c.artifact_id.in_(artifact_ids))
+        for row in self.db.execute(query) if artifact_ids else ():
+            one = DeploymentBase(id=row.id, name=row.name, status=row.status, orbit_id=row.orbit_id)
+            found.setdefault(row.artifact_id, []).append(one)
+        return found
+
+
+class _BucketOf:
+    """The bucket's columns out of a row that carries them beside the artifact's."""
+
+    def __init__(self, row: Any) -> None:
+        self._row = row
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._row, f"bucket_{name}" if name != "bucket_name" else "bucket_bucket_name")
+
+
+def download_url(scope: Any, one: Any) -> str:
+    """A signed address of an artifact's bytes. Raises Conflict before they are there."""
+    if one.status in {"pending_upload", "upload_failed"}:
+        raise Conflict("The artifact is not uploaded yet.")
+    bucket = scope.db.execute(select(t.buckets).where(t.buckets.c.id == one.bucket_secret_id)).one()
+    storage = open_bucket(bucket, scope.keys, scope.settings)
+    return storage.download_url(one.bucket_location, scope.settings.signed_url_seconds, one.file_name)
+
+
+def artifact_of(row: Any) -> Artifact:
+    """An artifact from its row."""
+    return Artifact(**_plain(row))
+
+
+def _plain(row: Any) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in Artifact.__struct_fields__}
+
+
+def _suffix(file_name: str) -> str:
+    found = re.search(r"\.[A-Za-z0-9]{1,16}$", file_name)
+    return found.group() if found else ""
+
+
+_BULKY: dict[str, Any] = {"inputs": [], "outputs": [], "dynamic_attributes": [], "env_vars": []}
+
+
+def _slim() -> Any:
+    """Columns of a list: a manifest without its bulk still has the shape that clients check, and no file index."""
+    a = t.artifacts
+    bulk = case((a.c.type == "model", literal(_BULKY, JSONB)), else_=literal({"payload": {}}, JSONB))
+    columns = [column for column in a.c if column.name not in {"manifest", "file_index"}]
+    manifest = a.c.manifest.op("||")(bulk).label("manifest")
+    query = select(*columns, manifest, t.collections.c.name.label("collection_name"))
+    return query.join(t.collections, t.collections.c.id == a.c.collection_id)
+
+
+def _listed(row: Any, deployments: Any) -> ArtifactListed:
+    own = {
+        name: getattr(row, name)
+        for name in ArtifactListed.__struct_fields__
+        if name not in {"file_index", "deployments"}
+    }
+    return ArtifactListed(**own, deployments=deployments)
+
+
+def _sort(name: str) -> Any:
+    a = t.artifacts
+    if name in _COLUMNS:
+        return a.c[name]
+    if not 1 <= len(name) <= 200 or "\0" in name:
+        raise Invalid.field("sort_by", "Give the name of a field or of a metric.", where="query")
+    value = a.c.extra_values[name]
+    return case((func.jsonb_typeof(value) == "number", cast(value.astext, Float)))

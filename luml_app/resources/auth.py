@@ -1,0 +1,152 @@
+"""Sign-in, sessions, and one's own account."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import exists, func, insert, select, update
+
+from luml_app.core import tables as t
+from luml_app.core.ids import new_id
+from luml_app.core.keys import new_token
+from luml_app.core.operations import Resource, operation
+from luml_app.core.passwords import check_password, hash_password
+from luml_app.resources.changes import sent
+from luml_app.schemas.errors import Forbidden, Unauthenticated
+from luml_app.schemas.fields import Detail
+from luml_app.schemas.users import LoginLink, SignedIn, SignIn, User, UserUpdate
+
+ACCESS, REFRESH = "access_token", "refresh_token"
+LINK_SECONDS = 600
+
+
+class Auth(Resource):
+    """Sign-in by e-mail and password, sessions, and one's own account."""
+
+    @operation("POST /v1/auth/signin", by="anyone")
+    def signin(self, body: SignIn) -> SignedIn:
+        """Sign in; the tokens come as cookies."""
+        user = self.db.execute(select(t.users).where(t.users.c.email == body.email.lower())).one_or_none()
+        if not check_password(user and user.password_hash, body.password) or user is None:
+            raise Unauthenticated("The e-mail address or the password is wrong.")
+        if user.disabled:
+            raise Forbidden("This account is disabled; ask the operator of the server.")
+        self._open_session(user.id)
+        return SignedIn(detail="Successfully logged in", user_id=user.id)
+
+    @operation("POST /v1/auth/link", by="anyone")
+    def use_link(self, token: str) -> SignedIn:
+        """Sign in by a one-time link, such as `luml up` prints."""
+        row = self._spend(token, "link")
+        if row is None or not row.fresh:
+            raise Unauthenticated("This link is used or has expired; sign in, or ask for a new one.")
+        self._give_tokens(row.session_id)
+        return SignedIn(detail="Successfully logged in", user_id=row.user_id)
+
+    @operation("POST /v1/auth/links")
+    def create_link(self) -> LoginLink:
+        """Make a one-time link that signs its bearer in as oneself, in a session of its own."""
+        token, session_id = new_token(), self._new_session(self.scope.user_id)
+        expires = self._add_token(session_id, token, "link", LINK_SECONDS)
+        return LoginLink(path=f"/login?token={token}", expires_at=expires)
+
+    @operation("POST /v1/auth/refresh", by="anyone")
+    def refresh(self) -> Detail:
+        """Exchange the refresh token for new tokens. A refresh token that is used twice ends its session."""
+        token = self.scope.credentials.refresh_token
+        row = self._spend(token, "refresh") if token else None
+        if row is None:
+            raise Unauthenticated("Sign in again: there is no valid refresh token.")
+        if not row.fresh:
+            self._revoke(row.session_id)
+            self.scope.refusal = Unauthenticated("This refresh token has been used before; sign in again.")
+            return Detail(detail="")
+        self._give_tokens(row.session_id)
+        return Detail(detail="Token refreshed successfully")
+
+    @operation("POST /v1/auth/logout", by="anyone")
+    def logout(self) -> Detail:
+        """End the session."""
+        token = self.scope.credentials.token or self.scope.credentials.refresh_token
+        if token:
+            st = t.session_tokens
+            found = self.db.scalar(select(st.c.session_id).where(st.c.hash.in_(self.scope.keys.hashes(token))))
+            if found is not None:
+                self._revoke(found)
+        self.scope.cookies.update({ACCESS: ("", 0), REFRESH: ("", 0)})
+        return Detail(detail="Successfully logged out")
+
+    @operation("GET /v1/auth/users/me")
+    def me(self) -> User:
+        """Oneself."""
+        has_key = exists().where(t.api_keys.c.user_id == t.users.c.id).label("has_api_key")
+        return user_of(self.db.execute(select(t.users, has_key).where(t.users.c.id == self.scope.user_id)).one())
+
+    @operation("PATCH /v1/auth/users/me")
+    def update_me(self, body: UserUpdate) -> Detail:
+        """Change one's name, photo or password. A new password ends every session."""
+        values: dict[str, Any] = sent(body, t.users)
+        mine = t.users.c.id == self.scope.user_id
+        if isinstance(body.password, str):
+            values["password_hash"] = hash_password(body.password)
+            of_mine = t.sessions.c.user_id == self.scope.user_id
+            self.db.execute(update(t.sessions).where(of_mine).values(revoked_at=func.now()))
+        if values:
+            self.db.execute(update(t.users).where(mine).values(**values, updated_at=func.now()))
+            self.scope.record("user.update", self.scope.user_id, after={"fields": sorted(values)})
+        return Detail(detail="User updated successfully")
+
+    def _open_session(self, user_id: UUID) -> None:
+        self._give_tokens(self._new_session(user_id))
+
+    def _new_session(self, user_id: UUID) -> UUID:
+        session_id, who = new_id(), self.scope.credentials
+        self.db.execute(
+            insert(t.sessions).values(
+                id=session_id, user_id=user_id, ip=who.ip, user_agent=(who.user_agent or "")[:300]
+            )
+        )
+        return session_id
+
+    def _give_tokens(self, session_id: UUID) -> None:
+        lifetimes = self.scope.settings
+        given = {ACCESS: lifetimes.access_token_seconds, REFRESH: lifetimes.refresh_token_seconds}
+        for cookie, seconds in given.items():
+            token = new_token()
+            self._add_token(session_id, token, cookie.removesuffix("_token"), seconds)
+            self.scope.cookies[cookie] = (token, seconds)
+
+    def _add_token(self, session_id: UUID, token: str, kind: str, seconds: int) -> datetime:
+        expires = datetime.now(UTC) + timedelta(seconds=seconds)
+        row = {"hash": self.scope.keys.hash(token), "session_id": session_id, "kind": kind, "expires_at": expires}
+        self.db.execute(insert(t.session_tokens).values(row))
+        return expires
+
+    def _spend(self, token: str, kind: str) -> Any:
+        """Mark a token as used. The row says whether it was `fresh`: in time, of a living session, never used."""
+        st, s = t.session_tokens, t.sessions
+        mine = (st.c.hash.in_(self.scope.keys.hashes(token)), st.c.kind == kind, s.c.id == st.c.session_id)
+        before = select(st.c.hash, st.c.used_at).where(st.c.hash.in_(self.scope.keys.hashes(token))).with_for_update()
+        old = before.cte("old")
+        fresh = old.c.used_at.is_(None) & (st.c.expires_at > func.now()) & s.c.revoked_at.is_(None)
+        spent = update(st).where(*mine, old.c.hash == st.c.hash).values(used_at=func.now())
+        return self.db.execute(
+            spent.returning(s.c.id.label("session_id"), s.c.user_id, fresh.label("fresh"))
+        ).one_or_none()
+
+    def _revoke(self, session_id: UUID) -> None:
+        self.db.execute(update(t.sessions).where(t.sessions.c.id == session_id).values(revoked_at=func.now()))
+
+
+def user_of(row: Any) -> User:
+    """A user as others may see it."""
+    return User(
+        id=row.id,
+        email=row.email,
+        full_name=row.full_name,
+        disabled=row.disabled,
+        photo=row.photo,
+        has_api_key=bool(getattr(row, "has_api_key", False)),
+    )

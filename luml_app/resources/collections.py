@@ -1,0 +1,137 @@
+"""Collections: named groups of artifacts inside an orbit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import delete, func, insert, or_, select, update
+
+from luml_app.core import tables as t
+from luml_app.core.events import difference
+from luml_app.core.ids import new_id
+from luml_app.core.operations import Resource, operation
+from luml_app.core.paging import fetch_page
+from luml_app.resources.changes import sent
+from luml_app.resources.searching import contains
+from luml_app.schemas.collections import (
+    Collection,
+    CollectionCreate,
+    CollectionDetails,
+    CollectionSort,
+    CollectionTypeFilter,
+    CollectionUpdate,
+)
+from luml_app.schemas.errors import Conflict
+from luml_app.schemas.fields import Limit, Page, SortOrder
+
+_ORBIT = "/v1/organizations/{organization_id}/orbits/{orbit_id}"
+_ONE = _ORBIT + "/collections/{collection_id}"
+Types = list[CollectionTypeFilter]
+
+TOTAL = (
+    select(func.count())
+    .where(t.artifacts.c.collection_id == t.collections.c.id)
+    .correlate(t.collections)
+    .scalar_subquery()
+)
+
+
+class Collections(Resource):
+    """Named groups of artifacts inside an orbit."""
+
+    @operation(f"POST {_ORBIT}/collections", needs="collection:create")
+    def create(self, body: CollectionCreate) -> Collection:
+        """Create a collection in an orbit."""
+        values = {"name": body.name, "type": body.type, "description": body.description, "tags": body.tags}
+        new = insert(t.collections).values(id=new_id(), orbit_id=self.scope.orbit_id, **values)
+        row = self.db.execute(new.returning(t.collections)).one()
+        self.scope.record("collection.create", row.id, after=values)
+        return collection_of(row, total=0)
+
+    @operation(f"GET {_ORBIT}/collections", needs="collection:list")
+    def list(
+        self,
+        cursor: str | None = None,
+        limit: Limit = 50,
+        sort_by: CollectionSort = "created_at",
+        order: SortOrder = "desc",
+        search: str | None = None,
+        types: Types | None = None,
+    ) -> Page[Collection]:
+        """The collections of an orbit; `search` looks into names, descriptions and tags."""
+        c = t.collections
+        query = select(c, TOTAL.label("total_artifacts")).where(c.c.orbit_id == self.scope.orbit_id)
+        if search:
+            query = query.where(
+                or_(contains(c.c.name, search), contains(c.c.description, search), contains(c.c.tags, search))
+            )
+        if types:
+            query = query.where(or_(*(_admits(kind) for kind in types)))
+        sort = TOTAL if sort_by == "total_artifacts" else c.c[sort_by]
+        mark = ("collections", self.scope.orbit_id, sort_by, search, types)
+        rows, following = fetch_page(
+            self.db, query, sort=sort, key=c.c.id, order=order, limit=limit, cursor=cursor, mark=mark
+        )
+        return Page(items=[collection_of(row, total=row.total_artifacts) for row in rows], cursor=following)
+
+    @operation(f"GET {_ONE}", needs="collection:read")
+    def get(self) -> CollectionDetails:
+        """A collection with the tags and the searchable values that occur in it."""
+        a, one = t.artifacts, self.scope.row(t.collections)
+        inside = a.c.collection_id == one.id
+        tag, value = (
+            func.unnest(a.c.tags).column_valued("tag"),
+            func.jsonb_object_keys(a.c.extra_values).column_valued("value"),
+        )
+        tags = select(func.array_agg(tag.distinct())).select_from(a, tag).where(inside).scalar_subquery()
+        values = select(func.array_agg(value.distinct())).select_from(a, value).where(inside).scalar_subquery()
+        total = select(func.count()).where(inside).scalar_subquery()
+        found = self.db.execute(select(tags.label("tags"), values.label("extra"), total.label("total"))).one()
+        return CollectionDetails(
+            **_plain(one, found.total),
+            artifacts_tags=sorted(found.tags or []),
+            artifacts_extra_values=sorted(found.extra or []),
+        )
+
+    @operation(f"PATCH {_ONE}", needs="collection:update")
+    def update(self, body: CollectionUpdate) -> Collection:
+        """Change name, description or tags."""
+        c, one = t.collections, self.scope.row(t.collections)
+        before, changed = difference(one.columns, sent(body, c))
+        if not changed:
+            return collection_of(one, total=self._total(one.id))
+        row = self.db.execute(
+            update(c).where(c.c.id == one.id).values(**changed, updated_at=func.now()).returning(c)
+        ).one()
+        self.scope.record("collection.update", row.id, before=before, after=changed)
+        return collection_of(row, total=self._total(row.id))
+
+    @operation(f"DELETE {_ONE}", needs="collection:delete", status=204)
+    def delete(self) -> None:
+        """Delete an empty collection."""
+        one = self.scope.row(t.collections)
+        # Locked first: a create in the same moment holds a key-share lock on the row until it is done.
+        self.db.execute(select(t.collections.c.id).where(t.collections.c.id == one.id).with_for_update())
+        if count := self._total(one.id):
+            raise Conflict(f"The collection holds {count} artifact{'s' * (count > 1)}; move or delete them first.")
+        self.db.execute(delete(t.collections).where(t.collections.c.id == one.id))
+        self.scope.record("collection.delete", one.id, before={"name": one.name})
+
+    def _total(self, collection_id: Any) -> int:
+        return self.db.scalar(select(func.count()).where(t.artifacts.c.collection_id == collection_id)) or 0
+
+
+def _admits(kind: str) -> Any:
+    """Collections that may hold artifacts of this type; ``mixed`` asks for those that hold more than one."""
+    c = t.collections.c.type
+    return (c == "mixed") | c.contains("_") if kind == "mixed" else (c == kind) | c.contains(kind) | (c == "mixed")
+
+
+def collection_of(row: Any, *, total: int) -> Collection:
+    """A collection from its row."""
+    return Collection(**_plain(row, total))
+
+
+def _plain(row: Any, total: int) -> dict[str, Any]:
+    names = [name for name in Collection.__struct_fields__ if name != "total_artifacts"]
+    return {name: getattr(row, name) for name in names} | {"total_artifacts": total}

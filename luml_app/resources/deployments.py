@@ -1,0 +1,211 @@
+"""Deployments: models served on a satellite. The row is the truth; a job is only the hint that it has changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from luml_app.core import tables as t
+from luml_app.core.events import difference
+from luml_app.core.ids import new_id
+from luml_app.core.operations import Resource, operation
+from luml_app.jobs.queue import cancel_queued, enqueue, new_job
+from luml_app.resources.changes import sent
+from luml_app.resources.tasks import task_of
+from luml_app.schemas.deployments import Deployment, DeploymentCreate, DeploymentUpdate, Revision
+from luml_app.schemas.errors import Conflict, Invalid, NotFound
+from luml_app.schemas.satellites import Task
+
+_ORBIT = "/v1/organizations/{organization_id}/orbits/{orbit_id}"
+_ONE = _ORBIT + "/deployments/{deployment_id}"
+Listed = list[Deployment]
+
+
+class Deployments(Resource):
+    """Models served on satellites."""
+
+    @operation(f"POST {_ORBIT}/deployments", needs="deployment:create")
+    def create(self, body: DeploymentCreate) -> Deployment:
+        """Deploy an uploaded model on a paired satellite; the satellite takes it from there."""
+        self._check_secrets(body)
+        artifact, satellite = self._parts(body)
+        _check_parts(artifact, satellite)
+        deployment_id = self._insert(body, artifact)
+        after = {"name": body.name, "artifact_id": str(body.artifact_id), "satellite_id": str(body.satellite_id)}
+        self.scope.record("deployment.create", deployment_id, satellite_id=body.satellite_id, after=after)
+        return deployments_where(self.db, t.deployments.c.id == deployment_id)[0]
+
+    @operation(f"GET {_ORBIT}/deployments", needs="deployment:list")
+    def list(self) -> Listed:
+        """The deployments of an orbit, newest first."""
+        return deployments_where(self.db, t.deployments.c.orbit_id == self.scope.orbit_id)
+
+    @operation(f"GET {_ONE}", needs="deployment:read")
+    def get(self) -> Deployment:
+        """A deployment."""
+        return deployments_where(self.db, t.deployments.c.id == self.scope.row(t.deployments).id)[0]
+
+    @operation(f"PATCH {_ONE}", needs="deployment:update")
+    def update(self, body: DeploymentUpdate) -> Deployment:
+        """Change name, description or tags."""
+        one, d = self.scope.row(t.deployments), t.deployments
+        self._check_secrets(body)
+        wanted = sent(body, d)
+        wanted.pop("dynamic_attributes_secrets", None)
+        before, changed = difference(one.columns, wanted)
+        if changed:
+            self.db.execute(update(d).where(d.c.id == one.id).values(**changed, updated_at=func.now()))
+            self.scope.record("deployment.update", one.id, before=before, after=changed)
+        return deployments_where(self.db, d.c.id == one.id)[0]
+
+    @operation(f"DELETE {_ONE}", needs="deployment:delete")
+    def delete(self) -> Task:
+        """Ask the satellite to take a deployment down; the answer is the task that does it."""
+        one, d = self.scope.row(t.deployments), t.deployments
+        wanted = {"desired": "deleted", "status": "deletion_pending", "generation": d.c.generation + 1}
+        still = (d.c.id == one.id, d.c.desired != "deleted")
+        self.db.execute(update(d).where(*still).values(**wanted, updated_at=func.now()))
+        cancel_queued(self.db, f"deployment:{one.id}", "deploy")
+        job = enqueue(self.db, self._job(one, "undeploy"))
+        self.scope.record("deployment.delete", one.id, satellite_id=one.satellite_id, before={"name": one.name})
+        return task_of(job)
+
+    @operation(f"DELETE {_ONE}/force", needs="deployment:delete", status=204)
+    def force_delete(self) -> None:
+        """Forget a deployment at once, even when its satellite is away; the satellite cleans up when it is back."""
+        one = self.scope.row(t.deployments)
+        cancel_queued(self.db, f"deployment:{one.id}", "deploy")
+        enqueue(self.db, self._job(one, "undeploy"))
+        self.db.execute(delete(t.deployments).where(t.deployments.c.id == one.id))
+        self.scope.record("deployment.force_delete", one.id, satellite_id=one.satellite_id, before={"name": one.name})
+
+    def _check_secrets(self, body: DeploymentCreate | DeploymentUpdate) -> None:
+        for name in ("dynamic_attributes_secrets", "env_variables_secrets"):
+            if isinstance(refs := getattr(body, name, None), dict) and refs:
+                raise Invalid.field(name, f"There is no secret {min(map(str, refs.values()))} in this orbit.")
+
+    def _parts(self, body: DeploymentCreate) -> tuple[Any, Any]:
+        """Artifact and satellite of this orbit, both in one query."""
+        a, s, orbit = t.artifacts, t.satellites, self.scope.orbit_id
+        artifact = (a.c.id == body.artifact_id) & (a.c.orbit_id == orbit)
+        satellite = (s.c.id == body.satellite_id) & (s.c.orbit_id == orbit)
+        columns = [
+            a.c.id.label("artifact_id"),
+            a.c.type,
+            a.c.status,
+            a.c.file_hash,
+            a.c.manifest["variant"].astext.label("variant"),
+            s.c.id.label("satellite_id"),
+            s.c.paired,
+            s.c.capabilities,
+        ]
+        one = select(func.now().label("now")).subquery()
+        row = self.db.execute(select(*columns).select_from(one.outerjoin(a, artifact).outerjoin(s, satellite))).one()
+        if row.artifact_id is None:
+            raise NotFound("There is no such artifact in this orbit.")
+        if row.satellite_id is None:
+            raise NotFound("There is no such satellite in this orbit.")
+        return row, row
+
+    def _insert(self, body: DeploymentCreate, artifact: Any) -> Any:
+        """Deployment, first revision and job, in one statement."""
+        deployment_id, revision_id = new_id(), new_id()
+        deployment = insert(t.deployments).values(
+            id=deployment_id,
+            orbit_id=self.scope.orbit_id,
+            satellite_id=body.satellite_id,
+            name=body.name,
+            description=body.description,
+            tags=body.tags,
+            status="pending",
+            revision_id=revision_id,
+            created_by_user=self.scope.caller.full_name or self.scope.caller.name,
+        )
+        revision = insert(t.revisions).values(
+            id=revision_id,
+            deployment_id=deployment_id,
+            artifact_id=body.artifact_id,
+            number=1,
+            digest=artifact.file_hash,
+            parameters=body.satellite_parameters,
+            env_variables=body.env_variables,
+            created_by_id=self.scope.user_id,
+        )
+        place = {"satellite_id": body.satellite_id, "orbit_id": self.scope.orbit_id}
+        job = insert(t.jobs).values(_job_row(deployment_id, "deploy", **place))
+        self.db.execute(job.add_cte(deployment.cte("d"), revision.cte("r")))
+        return deployment_id
+
+    def _job(self, one: Any, kind: str) -> dict[str, Any]:
+        return _job_row(one.id, kind, satellite_id=one.satellite_id, orbit_id=one.orbit_id)
+
+
+def _job_row(deployment_id: Any, kind: str, **place: Any) -> dict[str, Any]:
+    payload = {"deployment_id": str(deployment_id)}
+    return new_job(kind, payload, dedupe_key=f"deployment:{deployment_id}", **place)
+
+
+def _check_parts(artifact: Any, satellite: Any) -> None:
+    if artifact.type != "model":
+        raise Conflict(f"Only a model can be deployed; this artifact is a {artifact.type}.")
+    if artifact.status != "uploaded":
+        raise Conflict(f"The model is {artifact.status.replace('_', ' ')}; deploy it when it is uploaded.")
+    if not satellite.paired:
+        raise Conflict("The satellite has not paired yet; start it first.")
+    able = satellite.capabilities.get("deploy")
+    if able is None:
+        raise Conflict("The satellite does not deploy models.")
+    variants = able.get("supported_variants")
+    if variants is not None and artifact.variant not in variants:
+        raise Conflict(f"The satellite deploys {', '.join(variants) or 'nothing'}, not {artifact.variant} models.")
+
+
+def deployments_where(db: Connection, *conditions: Any) -> Listed:
+    """The deployments that meet the conditions on deployments and their current revisions, newest first."""
+    d, s, r, a = t.deployments, t.satellites, t.revisions, t.artifacts
+    query = (
+        select(
+            d,
+            s.c.name.label("satellite_name"),
+            a.c.name.label("artifact_name"),
+            a.c.file_name,
+            a.c.collection_id,
+            *(column.label(f"revision_{column.name}") for column in r.c if column.name != "id"),
+        )
+        .join(s, s.c.id == d.c.satellite_id)
+        .join(r, r.c.id == d.c.revision_id)
+        .join(a, a.c.id == r.c.artifact_id)
+        .where(*conditions, d.c.status != "gone")
+        .order_by(d.c.created_at.desc(), d.c.id)
+    )
+    return [_deployment_of(row) for row in db.execute(query)]
+
+
+_SAME_NAME = tuple(
+    name for name in Deployment.__struct_fields__ if name in t.deployments.c and name not in {"revision_id"}
+)
+
+
+def _deployment_of(row: Any) -> Deployment:
+    model = row.artifact_name or row.file_name
+    return Deployment(
+        **{name: getattr(row, name) for name in _SAME_NAME},
+        satellite_name=row.satellite_name or str(row.satellite_id),
+        artifact_id=row.revision_artifact_id,
+        artifact_name=model,
+        collection_id=row.collection_id,
+        model_id=row.revision_artifact_id,
+        model_artifact_name=model,
+        satellite_parameters=row.revision_parameters,
+        env_variables=row.revision_env_variables,
+        env_variables_secrets=row.revision_env_variables_secrets,
+        revision=Revision(
+            id=row.revision_id,
+            number=row.revision_number,
+            artifact_id=row.revision_artifact_id,
+            digest=row.revision_digest,
+            env_variables=row.revision_env_variables,
+            parameters=row.revision_parameters,
+        ),
+    )

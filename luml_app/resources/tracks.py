@@ -1,0 +1,150 @@
+"""Tracks: named lines of versions, with stages."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, exists, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from luml_app.core import tables as t
+from luml_app.core.events import difference
+from luml_app.core.ids import new_id
+from luml_app.core.operations import Resource, operation
+from luml_app.core.paging import fetch_page
+from luml_app.resources.changes import sent
+from luml_app.resources.searching import contains
+from luml_app.schemas.artifacts import ArtifactType
+from luml_app.schemas.errors import Invalid, NotFound
+from luml_app.schemas.fields import Limit, Page, SortOrder
+from luml_app.schemas.tracks import Stage, StageChange, Track, TrackCreate, TrackSort, TrackUpdate
+
+_ORBIT = "/v1/organizations/{organization_id}/orbits/{orbit_id}"
+_ONE = _ORBIT + "/tracks/{track_id}"
+Stages = list[Stage]
+Changes = list[StageChange]
+Types = list[ArtifactType]
+
+_ENTRIES = select(func.count()).where(t.track_entries.c.track_id == t.tracks.c.id).correlate(t.tracks).scalar_subquery()
+
+
+class Tracks(Resource):
+    """Named lines of versions of artifacts of one type, with stages that point at one version each."""
+
+    @operation(f"POST {_ORBIT}/tracks", needs="track:create")
+    def create(self, body: TrackCreate) -> Track:
+        """Create a track with its stages."""
+        _check_names([StageChange(name=name) for name in body.stages])
+        names = ("name", "artifact_type", "description", "tags")
+        values = {name: getattr(body, name) for name in names}
+        new = insert(t.tracks).values(id=new_id(), orbit_id=self.scope.orbit_id, **values).returning(t.tracks)
+        row = self.db.execute(new).one()
+        rows = [{"id": new_id(), "track_id": row.id, "name": n, "position": i} for i, n in enumerate(body.stages)]
+        if rows:
+            self.db.execute(insert(t.stages), rows)
+        self.scope.record("track.create", row.id, after=values)
+        return _track(row, 0, stages_of(self.db, [row.id]).get(row.id, []))
+
+    @operation(f"GET {_ORBIT}/tracks", needs="track:list")
+    def list(
+        self,
+        cursor: str | None = None,
+        limit: Limit = 50,
+        sort_by: TrackSort = "created_at",
+        order: SortOrder = "desc",
+        search: str | None = None,
+        types: Types | None = None,
+    ) -> Page[Track]:
+        """The tracks of an orbit; `search` looks into names and descriptions."""
+        tr = t.tracks
+        query = select(tr, _ENTRIES.label("total_entries")).where(tr.c.orbit_id == self.scope.orbit_id)
+        if search:
+            query = query.where(contains(tr.c.name, search) | contains(tr.c.description, search))
+        if types:
+            query = query.where(tr.c.artifact_type.in_(types))
+        sort = _ENTRIES if sort_by == "total_entries" else tr.c[sort_by]
+        mark = ("tracks", self.scope.orbit_id, sort_by, search, types)
+        rows, following = fetch_page(
+            self.db, query, sort=sort, key=tr.c.id, order=order, limit=limit, cursor=cursor, mark=mark
+        )
+        stages = stages_of(self.db, [row.id for row in rows])
+        return Page(items=[_track(row, row.total_entries, stages.get(row.id, [])) for row in rows], cursor=following)
+
+    @operation(f"GET {_ONE}", needs="track:read")
+    def get(self) -> Track:
+        """A track with its stages."""
+        return self._load(self.scope.row(t.tracks).id)
+
+    @operation(f"PATCH {_ONE}", needs="track:update")
+    def update(self, body: TrackUpdate) -> Track:
+        """Change name, description, tags or the list of stages; a stage that holds a version cannot be dropped."""
+        one, tr = self.scope.row(t.tracks), t.tracks
+        before, changed = difference(one.columns, sent(body, tr))
+        self.db.execute(update(tr).where(tr.c.id == one.id).values(**changed, updated_at=func.now()))
+        if body.stages and not isinstance(body.stages, type(None)):
+            self._set_stages(one.id, body.stages)
+        elif body.stages == []:
+            self.db.execute(delete(t.stages).where(t.stages.c.track_id == one.id))
+        self.scope.record("track.update", one.id, before=before, after=changed)
+        return self._load(one.id)
+
+    @operation(f"DELETE {_ONE}", needs="track:delete", status=204)
+    def delete(self) -> None:
+        """Delete a track with its versions; the artifacts stay."""
+        one = self.scope.row(t.tracks)
+        self.db.execute(delete(t.track_entries).where(t.track_entries.c.track_id == one.id))
+        self.db.execute(delete(t.tracks).where(t.tracks.c.id == one.id))
+        self.scope.record("track.delete", one.id, before={"name": one.name})
+
+    @operation(f"GET {_ONE}/stages", needs="track:read")
+    def stages(self) -> Stages:
+        """The stages of a track, in their order."""
+        track_id = self.scope.row(t.tracks).id
+        found: Stages = stages_of(self.db, [track_id]).get(track_id, [])
+        return found
+
+    def _load(self, track_id: UUID) -> Track:
+        row = self.db.execute(select(t.tracks, _ENTRIES.label("total")).where(t.tracks.c.id == track_id)).one()
+        return _track(row, row.total, stages_of(self.db, [track_id]).get(track_id, []))
+
+    def _set_stages(self, track_id: UUID, wanted: Changes) -> None:
+        """Make the track's stages these: drop the others, rename by id, add the new ones; positions as listed."""
+        s = t.stages
+        _check_names(wanted)
+        kept = [change.id for change in wanted if change.id]
+        rows = [
+            {"id": c.id or new_id(), "track_id": track_id, "name": c.name, "position": i} for i, c in enumerate(wanted)
+        ]
+        self.db.execute(delete(s).where(s.c.track_id == track_id, s.c.id.not_in(kept)))
+        new = upsert(s).values(rows)
+        renamed = new.on_conflict_do_update(
+            index_elements=["id"],
+            set_={"name": new.excluded.name, "position": new.excluded.position, "updated_at": func.now()},
+            where=s.c.track_id == track_id,
+        )
+        if len(self.db.execute(renamed.returning(s.c.id)).all()) != len(rows):
+            raise NotFound("One of these stages is not of this track.")
+
+
+def _check_names(wanted: Changes) -> None:
+    names = [change.name for change in wanted]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise Invalid.field("stages", f"The stage {twice!r} is listed twice.")
+
+
+def stages_of(db: Any, track_ids: Any) -> dict[UUID, Any]:
+    """The stages of each track, in their order."""
+    s, e = t.stages, t.track_entries
+    found: dict[UUID, Any] = {}
+    used = exists().where(e.c.stage_id == s.c.id).label("is_used")
+    query = select(s, used).where(s.c.track_id.in_(track_ids)).order_by(s.c.position, s.c.id)
+    for row in db.execute(query) if track_ids else ():
+        stage = Stage(**{name: getattr(row, name) for name in Stage.__struct_fields__})
+        found.setdefault(row.track_id, []).append(stage)
+    return found
+
+
+def _track(row: Any, total: int, stages: Any) -> Track:
+    columns = {name: getattr(row, name) for name in Track.__struct_fields__ if name not in {"stages", "total_entries"}}
+    return Track(**columns, stages=stages, total_entries=total)
