@@ -103,7 +103,7 @@ def succeed(db: Connection, job_id: UUID, token: UUID | None, result: Any) -> An
 
 
 def fail(db: Connection, job_id: UUID, token: UUID | None, result: Any, *, transient: bool = False) -> Any | None:
-    """End a job badly, or, when the failure is `transient`, queue it again after a pause; None when the lease is lost."""
+    """End a job badly, or, if `transient`, queue it again after a pause; None when the lease is lost."""
     end: dict[str, Any] = {**_ENDED, "state": "failed", "result": result, "finished_at": func.now()}
     if transient:
         last = jobs.c.attempts >= jobs.c.max_attempts

@@ -1,0 +1,75 @@
+"""Bring a database to the schema of this code, under a lock, in one transaction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+import migrations
+from luml_app.core.db import Database
+from luml_app.core.tables import metadata
+from luml_app.schemas.errors import ConfigurationError
+
+OLDEST_POSTGRES = 15
+_LOCK = 5_010_001
+
+
+def migrate(database: Database) -> None:
+    """Apply what is missing. Two at once wait for each other; a failure leaves the schema as it was.
+
+    Raises ConfigurationError when the database is newer than this code, or PostgreSQL is too old.
+    """
+    with database.write() as connection:
+        _check_server(connection)
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        config = _config(connection)
+        _check_known(connection, config)
+        command.upgrade(config, "head")
+
+
+def is_current(database: Database) -> bool:
+    """Whether the schema is the one of this code."""
+    with database.read() as connection:
+        return _current(connection) == ScriptDirectory.from_config(_config(connection)).get_current_head()
+
+
+def differences(database: Database) -> list[Any]:
+    """What the migrations leave different from `core.tables`; an empty list in a sound house."""
+    with database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": False})
+        found: list[Any] = compare_metadata(context, metadata)
+        return found
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _check_server(connection: Connection) -> None:
+    version = connection.dialect.server_version_info or (0,)
+    if version[0] < OLDEST_POSTGRES:
+        raise ConfigurationError(f"PostgreSQL {version[0]} is too old; LUML needs {OLDEST_POSTGRES} or newer.")
+
+
+def _check_known(connection: Connection, config: Config) -> None:
+    current = _current(connection)
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if current is not None and current not in known:
+        raise ConfigurationError(
+            f"The database is newer than this LUML (it is at {current}, which this version does not know); upgrade LUML."
+        )
