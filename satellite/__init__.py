@@ -1,0 +1,1 @@
+"""The satellite: takes jobs from the platform and runs deployments on this machine."""

@@ -1,0 +1,1 @@
+"""Where replicas of models run: `docker` (containers) and `process` (subprocesses), behind one interface."""

@@ -1,0 +1,156 @@
+"""The platform over REST: `/satellites/v1/…` of the contract, with our leases and generations where they are known."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from satellite.deployments import Deployment, parse_deployment
+from satellite.platform import ArtifactSource, Conflict, Gone, PlatformAway, PlatformError, Task, Unauthorized
+
+TRIES = 4
+FIRST_PAUSE = 0.2
+AWAY = {502, 503, 504}
+ERRORS = {401: Unauthorized, 403: Unauthorized, 404: Gone, 409: Conflict}
+CHUNK = 1024 * 1024
+
+
+class RestPlatform:
+    """The `Platform` over HTTP, for any number of threads. Calls that may be repeated are, with growing pauses."""
+
+    def __init__(self, address: str, token: str) -> None:
+        timeout = httpx.Timeout(connect=5.0, read=60.0, write=30.0, pool=30.0)
+        limits = httpx.Limits(max_connections=32, max_keepalive_connections=16)
+        self.closing = threading.Event()
+        self.http = httpx.Client(
+            base_url=f"{address.rstrip('/')}/satellites/v1/",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=timeout,
+            limits=limits,
+        )
+        # Signed URLs carry their own permission; our key must not travel to somebody's bucket.
+        self.files = httpx.Client(timeout=timeout, follow_redirects=True)
+
+    def close(self) -> None:
+        """Drop the connections; pauses between tries end at once."""
+        self.closing.set()
+        self.http.close()
+        self.files.close()
+
+    def pair(self, base_url: str, capabilities: dict[str, Any], slug: str | None) -> str:
+        """Announce this satellite; returns its id."""
+        body = {"base_url": base_url, "capabilities": capabilities, "slug": slug}
+        return str(self.call("POST", "pair", body)["id"])
+
+    def tasks(self, status: str, wait: float) -> list[Task]:
+        """Tasks in a status, by long poll."""
+        query = {"status": status, "wait": f"{wait:g}"}
+        return [parse_task(raw) for raw in self.call("GET", "tasks", query=query, tries=1)]
+
+    def claim(self, task_id: str, lease_seconds: float) -> Task:
+        """Take a task. Not repeated: a lost answer would look like another's claim, and leases end anyway."""
+        body = {"status": "running", "lease_seconds": lease_seconds}
+        return parse_task(self.call("POST", f"tasks/{task_id}/status", body, tries=1))
+
+    def renew(self, task: Task, lease_seconds: float) -> None:
+        """Keep a task; a platform without leases has nothing to renew."""
+        if task.lease_token:
+            body = {"lease_token": task.lease_token, "lease_seconds": lease_seconds}
+            self.call("POST", f"tasks/{task.id}/renew", body)
+
+    def finish(self, task: Task, status: str, result: dict[str, Any] | None) -> None:
+        """End a task."""
+        body: dict[str, Any] = {"status": status, "result": result}
+        if task.lease_token:
+            body["lease_token"] = task.lease_token
+        self.call("POST", f"tasks/{task.id}/status", body)
+
+    def deployments(self) -> list[Deployment]:
+        """All deployments of this satellite."""
+        return [parse_deployment(raw) for raw in self.call("GET", "deployments")]
+
+    def deployment(self, deployment_id: str) -> Deployment:
+        """One deployment."""
+        return parse_deployment(self.call("GET", f"deployments/{deployment_id}"))
+
+    def update_deployment(self, deployment_id: str, changes: dict[str, Any], generation: int | None) -> None:
+        """Report what is observed."""
+        body = changes if generation is None else {**changes, "generation": generation}
+        self.call("PATCH", f"deployments/{deployment_id}", body)
+
+    def delete_deployment(self, deployment_id: str) -> None:
+        """Confirm a deletion."""
+        self.call("DELETE", f"deployments/{deployment_id}")
+
+    def artifact(self, artifact_id: str) -> ArtifactSource:
+        """Where to download an artifact from."""
+        raw = self.call("GET", f"artifacts/{artifact_id}")
+        url = str(self.http.base_url.join(raw["url"]))
+        return ArtifactSource(url=url, digest=raw["artifact"]["file_hash"], size=raw["artifact"].get("size"))
+
+    def secret(self, secret_id: str) -> str:
+        """The value of one secret."""
+        return str(self.call("GET", f"secrets/{secret_id}")["value"])
+
+    def inference_access(self, api_key: str) -> bool:
+        """Whether an API key may call the models here."""
+        return bool(self.call("POST", "deployments/inference-access", {"api_key": api_key})["authorized"])
+
+    @contextmanager
+    def download(self, url: str) -> Iterator[Iterator[bytes]]:
+        """Stream the bytes at a signed URL."""
+        try:
+            with self.files.stream("GET", url) as answer:
+                if answer.status_code != 200:
+                    raise PlatformError(answer.status_code, "The bucket did not give the model file")
+                yield answer.iter_bytes(CHUNK)
+        except httpx.TransportError as error:
+            raise PlatformAway(f"The model file could not be downloaded: {error}") from error
+
+    def call(
+        self, method: str, path: str, body: Any = None, query: dict[str, str] | None = None, tries: int = TRIES
+    ) -> Any:
+        """One call, repeated while the platform is away; returns the decoded JSON."""
+        for attempt in range(1, tries + 1):
+            try:
+                return self.call_once(method, path, body, query)
+            except PlatformAway:
+                pause = FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 (jitter, not a secret)
+                if attempt == tries or self.closing.wait(pause):
+                    raise
+        raise AssertionError("unreachable")
+
+    def call_once(self, method: str, path: str, body: Any, query: dict[str, str] | None) -> Any:
+        """One call; every failure as one of the platform's errors."""
+        try:
+            answer = self.http.request(method, path, json=body, params=query)
+        except httpx.TransportError as error:
+            raise PlatformAway(f"The platform does not answer: {error}") from error
+        if answer.is_success:
+            return answer.json() if answer.content else None
+        if answer.status_code in AWAY:
+            raise PlatformAway(f"The platform answered {answer.status_code}")
+        raise ERRORS.get(answer.status_code, PlatformError)(answer.status_code, detail_of(answer))
+
+
+def detail_of(answer: httpx.Response) -> str:
+    """The `detail` of an error, or what stands in its place."""
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:200] or answer.reason_phrase
+
+
+def parse_task(raw: dict[str, Any]) -> Task:
+    """A task from JSON."""
+    return Task(
+        id=str(raw["id"]),
+        type=raw["type"],
+        deployment_id=str(raw["payload"].get("deployment_id", "")),
+        lease_token=raw.get("lease_token"),
+    )

@@ -1,0 +1,246 @@
+"""Replicas as processes of this machine, each in a group and a folder of its own.
+
+A replica's folder holds `replica.json` (who it is, and its process), `port` (written by the model server) and `log`.
+The folder's path is on the command line of the process: that is how a restarted satellite tells its replica from a
+stranger who was given the same process id, and how it finds one whose id was never written down.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from satellite import model_server
+from satellite.environments import BuildFailed, EnvironmentCache
+from satellite.model_server import environment as environments
+from satellite.model_server.command import write_whole
+from satellite.model_server.settings import DYNAMIC_ATTRIBUTES
+from satellite.runtimes.interface import Observed, Phase, ReplicaSpec, RuntimeFailure
+
+SERVER = Path(model_server.__file__).parent
+STOP_SECONDS = 12.0
+LOG_LIMIT = 8 * 1024 * 1024
+LOG_KEPT = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Record:
+    """What `replica.json` remembers."""
+
+    key: str
+    deployment_id: str
+    revision_id: str
+    digest: str
+    environment_key: str
+    pid: int | None = None
+
+
+class ProcessRuntime:
+    """The runtime for laptops and for machines without a container engine. It isolates files, not processes."""
+
+    name = "process"
+
+    def __init__(self, folder: Path, inherited: Mapping[str, str]) -> None:
+        self.folder = folder / "replicas"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.environments = EnvironmentCache(folder / "environments" / "process")
+        self.inherited = inherited
+        self.children: dict[str, subprocess.Popen[bytes]] = {}
+        self.lock = threading.Lock()
+
+    def available(self) -> tuple[bool, str]:
+        """Always: a Python interpreter is all it takes."""
+        return True, "models run as processes of this machine"
+
+    def ensure_running(self, spec: ReplicaSpec) -> None:
+        """Start the replica unless it runs."""
+        folder = self.folder / spec.key
+        record = read_record(folder)
+        if record and self.process_of(folder, record):
+            return
+        python = self.python_for(spec)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, mode=0o700)
+        record = Record(spec.key, spec.deployment_id, spec.revision_id, spec.digest, spec.environment.key)
+        write_record(folder, record)
+        child = self.start(command(python, spec, folder), folder, self.variables(spec))
+        write_record(folder, Record(**{**asdict(record), "pid": child.pid}))
+        with self.lock:
+            self.children[spec.key] = child
+
+    def ensure_absent(self, key: str) -> None:
+        """Stop the replica's whole group, first politely, and remove its folder."""
+        folder = self.folder / key
+        if not folder.is_dir():
+            return
+        if process := self.process_of(folder, read_record(folder)):
+            stop_group(process)
+        with self.lock:
+            child = self.children.pop(key, None)
+        if child:
+            child.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def observe(self) -> list[Observed]:
+        """Every folder with a record, and whether its process lives."""
+        return [self.observed(folder, record) for folder, record in self.records()]
+
+    def logs(self, key: str, lines: int) -> str:
+        """The end of the replica's log file."""
+        try:
+            with (self.folder / key / "log").open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - lines * 400))
+                return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+        except OSError:
+            return ""
+
+    def close(self, stop_replicas: bool) -> None:
+        """Stop all replicas at once, or leave them for the next run of the satellite."""
+        if not stop_replicas:
+            return
+        threads = [
+            threading.Thread(target=self.ensure_absent, args=(record.key,), name=f"stop-{record.key}")
+            for _, record in self.records()
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def records(self) -> Iterator[tuple[Path, Record]]:
+        """All replica folders; one without a readable record was being made when the satellite was killed."""
+        for folder in sorted(self.folder.iterdir()):
+            if record := read_record(folder):
+                yield folder, record
+
+    def observed(self, folder: Path, record: Record) -> Observed:
+        """One replica as it is now."""
+        limit_log(folder / "log")
+        alive = self.process_of(folder, record) is not None
+        url = url_of(folder) if alive else None
+        phase: Phase = ("running" if url else "starting") if alive else "exited"
+        return Observed(
+            record.key, record.deployment_id, record.revision_id, record.digest, phase, url, record.environment_key
+        )
+
+    def process_of(self, folder: Path, record: Record | None) -> psutil.Process | None:
+        """The replica's living process. A child of ours that has ended is reaped on the way."""
+        with self.lock:
+            child = self.children.get(folder.name)
+        if child and child.poll() is not None:
+            return None
+        if record and record.pid is not None:
+            return living(record.pid, folder)
+        # The satellite was killed between starting the process and writing its id down.
+        found = (living(pid, folder) for pid in psutil.pids())
+        return next((process for process in found if process), None)
+
+    def python_for(self, spec: ReplicaSpec) -> str:
+        """The interpreter with the model's environment: this one, if it has everything."""
+        if environments.unmet(spec.environment) is None:
+            return sys.executable
+        try:
+            return self.environments.ensure(
+                spec.environment,
+                lambda folder: environments.build(
+                    spec.environment, folder, environments.find_uv(), self.builder_variables()
+                ),
+            )
+        except BuildFailed as error:
+            raise RuntimeFailure("The model's Python environment could not be built", str(error)) from error
+
+    def builder_variables(self) -> dict[str, str]:
+        """uv sees everything that this process sees but our own settings."""
+        return dict(self.inherited)
+
+    def variables(self, spec: ReplicaSpec) -> dict[str, str]:
+        """The environment of a replica: what may be inherited, what the deployment says, and ours on top."""
+        return {
+            **self.inherited,
+            **spec.variables,
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            DYNAMIC_ATTRIBUTES: msgspec.json.encode(spec.attributes).decode(),
+        }
+
+    def start(self, argv: list[str], folder: Path, variables: dict[str, str]) -> subprocess.Popen[bytes]:
+        """Start a process in a session of its own, printing to its log."""
+        # Appending keeps the log whole when it is cut while the process writes.
+        with (folder / "log").open("ab") as log:
+            try:
+                return subprocess.Popen(
+                    argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder, env=variables,
+                    start_new_session=True,
+                )  # fmt: skip
+            except OSError as error:
+                raise RuntimeFailure("The model server could not be started", str(error)) from error
+
+
+def command(python: str, spec: ReplicaSpec, folder: Path) -> list[str]:
+    """The command line of a replica."""
+    return [python, str(SERVER), "--model", str(spec.model), "--port-file", str(folder / "port")]
+
+
+def read_record(folder: Path) -> Record | None:
+    """The record of a replica folder, or None."""
+    try:
+        return msgspec.json.decode((folder / "replica.json").read_bytes(), type=Record)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Keep the record; it is there whole or as it was."""
+    write_whole(folder / "replica.json", msgspec.json.encode(record).decode())
+
+
+def url_of(folder: Path) -> str | None:
+    """Where the model server listens, once it has said so."""
+    with contextlib.suppress(OSError):
+        return f"http://127.0.0.1:{int((folder / 'port').read_text())}"
+    return None
+
+
+def living(pid: int, folder: Path) -> psutil.Process | None:
+    """The process with that id, if it is alive and is the replica of that folder."""
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        if str(folder / "port") in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE:
+            return process
+    return None
+
+
+def stop_group(process: psutil.Process) -> None:
+    """SIGTERM to the replica and all it has started, SIGKILL to what is left after a while."""
+    for sign, patience in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, sign)
+        with contextlib.suppress(psutil.TimeoutExpired, psutil.NoSuchProcess):
+            process.wait(patience)
+            break
+    # Children of the model that outlived it are still in its group.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def limit_log(path: Path) -> None:
+    """Keep the end of a log that has grown too large."""
+    with contextlib.suppress(OSError):
+        if path.stat().st_size > LOG_LIMIT:
+            with path.open("r+b") as log:
+                log.seek(-LOG_KEPT, os.SEEK_END)
+                end = log.read()
+                log.truncate(0)
+                log.seek(0)
+                log.write(end)

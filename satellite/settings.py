@@ -1,0 +1,153 @@
+"""What an operator decides about a satellite. The only place that reads the environment."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+RuntimeChoice = Literal["auto", "docker", "process"]
+PRIVATE_PREFIXES = ("LUML_", "SATELLITE_", "PYTHON", "VIRTUAL_ENV")
+BUILD_PREFIXES = (
+    "PIP_",
+    "UV_",
+    "SSL_CERT_",
+    "REQUESTS_CA_BUNDLE",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+)
+MIB = 1024 * 1024
+
+
+class SettingsError(Exception):
+    """A setting is missing or cannot be understood; the message names the variable."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one replica may use: memory in bytes, processors (fractions allowed), processes and threads."""
+
+    memory: int = 2048 * MIB
+    cpus: float = 2.0
+    pids: int = 512
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings; times are seconds, sizes bytes.
+
+    `gateway_port` 0 takes a free port. `base_url` is how callers reach the gateway; empty means its own address.
+    `inherited` is what of this process's environment a model may see, `build` what environment builders need
+    (package index, proxies, certificates).
+    """
+
+    platform_url: str
+    token: str = field(repr=False)
+    data: Path
+    runtime: RuntimeChoice = "auto"
+    slug: str | None = None
+    gateway_host: str = "127.0.0.1"
+    gateway_port: int = 0
+    base_url: str = ""
+    lease_seconds: float = 30.0
+    reconcile_seconds: float = 15.0
+    poll_seconds: float = 25.0
+    workers: int = 2
+    ready_seconds: float = 600.0
+    drain_seconds: float = 30.0
+    body_limit: int = 64 * MIB
+    queue_limit: int = 64
+    concurrency: int = 16
+    request_seconds: float = 60.0
+    stale_seconds: float = 3600.0
+    stop_replicas: bool = True
+    image: str = "luml-model-server"
+    base_image: str = "python:3.11-slim"
+    docker_host: str = ""
+    wheelhouse: Path | None = None
+    cache_bytes: int = 50 * 1024 * MIB
+    limits: Limits = Limits()
+    inherited: Mapping[str, str] = field(default_factory=dict, repr=False)
+    build: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read settings from environment variables.
+
+    Needed: LUML_ADDRESS (the platform) and SATELLITE_TOKEN (`dfssat_…`). Raises SettingsError for what is missing
+    or not understood.
+    """
+    env = os.environ if environment is None else environment
+    runtime = env.get("SATELLITE_RUNTIME", "auto")
+    if runtime not in get_args(RuntimeChoice):
+        raise SettingsError(f"SATELLITE_RUNTIME is {runtime!r}; it must be one of auto, docker, process")
+    wheelhouse = env.get("SATELLITE_WHEELHOUSE")
+    return Settings(
+        platform_url=needed(env, "LUML_ADDRESS", "the address of the LUML server").rstrip("/"),
+        token=needed(env, "SATELLITE_TOKEN", "the key that was shown when the satellite was created"),
+        data=Path(env.get("SATELLITE_DATA") or default_data(env)),
+        runtime=runtime,  # type: ignore[arg-type]  # checked above
+        slug=env.get("SATELLITE_SLUG"),
+        gateway_host=env.get("SATELLITE_HOST", "127.0.0.1"),
+        gateway_port=int(number(env, "SATELLITE_PORT", 0)),
+        base_url=env.get("SATELLITE_BASE_URL", "").rstrip("/"),
+        lease_seconds=number(env, "SATELLITE_LEASE_SECONDS", 30.0),
+        reconcile_seconds=number(env, "SATELLITE_RECONCILE_SECONDS", 15.0),
+        workers=int(number(env, "SATELLITE_WORKERS", 2)),
+        ready_seconds=number(env, "SATELLITE_READY_SECONDS", 600.0),
+        request_seconds=number(env, "SATELLITE_REQUEST_SECONDS", 60.0),
+        stop_replicas=env.get("SATELLITE_STOP_REPLICAS", "1") not in {"0", "false", "no"},
+        image=env.get("SATELLITE_IMAGE", "luml-model-server"),
+        base_image=env.get("SATELLITE_BASE_IMAGE", "python:3.11-slim"),
+        docker_host=env.get("DOCKER_HOST", ""),
+        wheelhouse=Path(wheelhouse) if wheelhouse else None,
+        cache_bytes=int(number(env, "SATELLITE_CACHE_GIB", 50) * 1024 * MIB),
+        limits=Limits(
+            memory=int(number(env, "SATELLITE_MEMORY_MIB", 2048)) * MIB,
+            cpus=number(env, "SATELLITE_CPUS", 2.0),
+            pids=int(number(env, "SATELLITE_PIDS", 512)),
+        ),
+        inherited=inherited_environment(env),
+        build=build_environment(env),
+    )
+
+
+def needed(env: Mapping[str, str], name: str, meaning: str) -> str:
+    """A variable that has no default."""
+    if not env.get(name):
+        raise SettingsError(f"{name} is not set; it must hold {meaning}")
+    return env[name]
+
+
+def number(env: Mapping[str, str], name: str, default: float) -> float:
+    """A number ≥ 0."""
+    try:
+        value = float(env.get(name) or default)
+    except ValueError:
+        raise SettingsError(f"{name} is {env[name]!r}; it must be a number") from None
+    if value < 0:
+        raise SettingsError(f"{name} is {env[name]}; it must not be negative")
+    return value
+
+
+def default_data(env: Mapping[str, str]) -> Path:
+    """The user's data folder."""
+    home = env.get("XDG_DATA_HOME") or (f"{env['HOME']}/.local/share" if env.get("HOME") else tempfile.gettempdir())
+    return Path(home) / "luml" / "satellite"
+
+
+def inherited_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a model may see of this environment: everything but our own settings, keys and Python's switches."""
+    env = os.environ if env is None else env
+    return {name: value for name, value in env.items() if not name.startswith(PRIVATE_PREFIXES)}
+
+
+def build_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a builder inside a container is handed: package index, proxies, certificates."""
+    env = os.environ if env is None else env
+    return {name: value for name, value in env.items() if name.upper().startswith(BUILD_PREFIXES)}
