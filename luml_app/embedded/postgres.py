@@ -54,8 +54,7 @@ SETTINGS = {
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
 }
-FAST_ENVIRONMENT = {"LC_ALL": "C", "PATH": os.defpath}
-SETTINGS = {
+FAST_SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
