@@ -109,9 +109,11 @@ class StoreHandler(StoreAnswers):
         self._connection.set_max_body_size(max(self._announced, _MAX_DROPPED))
         try:
             await self._admit()
-        except Exception as error:  # Whatever it is, it has to wait until the body is out of the way.
-            self._refuse_after_body(error)
-        if self._has_body:
+        except Exception as error:  # Whatever it is, most clients read no answer before they have sent their body.
+            self._refusal, self._operation = error, self._refuse
+            if "Expect" in self.request.headers:
+                self._refuse_now()
+        if self._has_body and not self._finished:
             self._patience.begin()
 
     async def data_received(self, chunk: bytes) -> None:
@@ -129,7 +131,7 @@ class StoreHandler(StoreAnswers):
         self._patience.end()
         await self._operation()
 
-    get = head = put = post = delete = serve
+    get = head = put = post = patch = delete = serve
 
     def options(self, *_: str) -> None:
         """Answer a browser's preflight."""
@@ -192,25 +194,26 @@ class StoreHandler(StoreAnswers):
             self._document = bytearray()
             self._operation = self._complete
 
-    def _refuse_after_body(self, error: Exception) -> None:
-        """Most clients read no answer before they have sent their body; only when none is coming, answer at once."""
-        if not self._has_body or "Expect" in self.request.headers:
-            raise error
-        self._refusal, self._operation = error, self._refuse
-
     async def _take_in(self, intake: Intake, chunk: bytes) -> None:
         try:
             await intake.take(chunk)
         except Exception as error:  # A full disk, say. Raised from here, it would close the connection unanswered.
             self._intake = None
-            self._refuse_after_body(error)
+            self._refusal, self._operation = error, self._refuse
             await intake.abandon()
 
     def _drop(self, chunk: bytes) -> None:
         self._dropped += len(chunk)
         if self._dropped > _MAX_DROPPED and not self._finished:
-            self.explain(self._refusal)
-            self.finish()
+            self._refuse_now()
+
+    def _refuse_now(self) -> None:
+        """Answer without waiting for the rest of the body; the connection cannot be used any more."""
+        error = self._refusal
+        self.log_exception(type(error), error, error.__traceback__)
+        self.explain(error)
+        self.set_header("Connection", "close")
+        self.finish()
 
     def _clean_up(self) -> None:
         self._patience.end()
