@@ -1,0 +1,117 @@
+"""The Python environment of a model: the packages it imports, closed over what those require, pinned as installed."""
+
+from __future__ import annotations
+
+import platform
+import re
+import sysconfig
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from luml_app.packaging.errors import DependencyError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def environment(pins: Iterable[str]) -> dict[str, Any]:
+    """The content of ``env.json`` for this Python and the given requirements."""
+    return {
+        "python3::conda_pip": {
+            "python_version": platform.python_version(),
+            "build_dependencies": [],
+            "dependencies": [{"package": pin, "extra_pip_args": None, "condition": None} for pin in pins],
+            "conda_channels": None,
+        }
+    }
+
+
+def declared_pins(dependencies: Iterable[str]) -> list[str]:
+    """Requirements that the caller gave, checked, plus fnnx as installed where they do not name it."""
+    if isinstance(dependencies, str):
+        raise DependencyError("dependencies must be a list of requirements such as ['scikit-learn==1.7.0'].")
+    pins = [str(requirement).strip() for requirement in dependencies]
+    for pin in pins:
+        if not _NAME.match(pin) or not pin.isprintable():
+            raise DependencyError(f"The dependency {pin!r} is not a requirement such as 'scikit-learn==1.7.0'.")
+    if not any(_canonical(pin) == "fnnx" for pin in pins):
+        pins.append(_pin(metadata.distribution("fnnx")))
+    return pins
+
+
+def pins_of_modules(modules: Mapping[str, str]) -> list[str]:
+    """Pins of the distributions that hold the imported top-level `modules` (name → file), and of all they require.
+
+    Raises `DependencyError` for a module that lives outside every installed distribution or in an editable one:
+    no other machine could install that.
+    """
+    owners = metadata.packages_distributions()
+    names = {"fnnx", "numpy"}
+    for module, file in modules.items():
+        if module in owners:
+            names.update(owners[module])
+        elif file and not _is_of_python(file):
+            raise DependencyError(
+                f"The model imports {module!r}, which belongs to no installed package, so no other machine has it; "
+                "install it as a package, or pass the function itself so that its source is stored."
+            )
+    return sorted({_pin(_published(name)) for name in _closure(names)}, key=str.lower)
+
+
+def _closure(names: Iterable[str]) -> set[str]:
+    found: dict[str, str] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if _canonical(name) not in found:
+            found[_canonical(name)] = name
+            waiting.extend(_requirements(name))
+    return set(found.values())
+
+
+def _requirements(name: str) -> list[str]:
+    """Names of the installed distributions that `name` requires without extras.
+
+    Markers other than extras are not evaluated: what is not meant for this platform is not installed here either.
+    """
+    wanted = [line for line in metadata.requires(name) or [] if not re.search(r";.*\bextra\s*==", line)]
+    matches = [_NAME.match(line) for line in wanted]
+    return [match.group() for match in matches if match and _is_installed(match.group())]
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _published(name: str) -> metadata.Distribution:
+    distribution = metadata.distribution(name)
+    source = distribution.read_text("direct_url.json")
+    if source and msgspec.json.decode(source).get("dir_info", {}).get("editable"):
+        raise DependencyError(
+            f"The model imports the package {name!r}, which is installed in editable mode, so its version says nothing "
+            "about its code; name what another machine shall install with dependencies=[…]."
+        )
+    return distribution
+
+
+def _pin(distribution: metadata.Distribution) -> str:
+    # A local version such as 2.4.0+cpu is on no index; the public part is what can be installed elsewhere.
+    return f"{distribution.metadata['Name']}=={distribution.version.split('+', 1)[0]}"
+
+
+def _canonical(requirement: str) -> str:
+    match = _NAME.match(requirement)
+    return re.sub(r"[-_.]+", "-", match.group()).lower() if match else ""
+
+
+def _is_of_python(file: str) -> bool:
+    """Whether a file without an owner belongs to Python itself or to the inside of an installed package."""
+    in_packages = not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
+    return in_packages or Path(file).is_relative_to(sysconfig.get_path("stdlib"))

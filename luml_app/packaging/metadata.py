@@ -1,0 +1,97 @@
+"""Metadata entries of a model, and the searchable numbers in them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from luml_app.packaging.errors import PackagingError
+
+PRODUCER = "luml.ai"
+REGISTRY_METRICS = "luml.ai::registry_metrics:v1"
+INPUT_EXAMPLE = "luml.ai::input_example:v1"
+CLASS_LABELS = "luml.ai::class_labels:v1"
+
+
+def producer_version() -> str:
+    """The version of LUML that writes."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("luml")
+    except PackageNotFoundError:
+        return "0"
+
+
+def entry(tag: str, payload: dict[str, Any]) -> dict[str, Any]:
+    """One metadata entry under `tag`. Its id names the tag, so that paths of its files can be found by it."""
+    return {
+        "id": f"{tag.replace(':', '~c~').replace('/', '~s~')}~~et~~{uuid.uuid4().hex}",
+        "producer": PRODUCER,
+        "producer_version": producer_version(),
+        "producer_tags": [tag],
+        "payload": payload,
+    }
+
+
+def payloads(entries: Iterable[Any], tag: str) -> list[dict[str, Any]]:
+    """Payloads of the entries with `tag`, in any of its spellings: only what follows ``::`` counts."""
+    return [entry["payload"] for entry in entries if _is_entry(entry) and has_tag(entry, tag)]
+
+
+def has_tag(entry: Mapping[str, Any], tag: str) -> bool:
+    """Whether an entry (or manifest) carries `tag`, whoever produced it and whatever the list is called."""
+    tags = entry.get("producer_tags") or entry.get("tags") or []
+    return isinstance(tags, list) and any(_bare(str(own)) == _bare(tag) for own in tags)
+
+
+def registry_metrics(entries: Iterable[Any]) -> dict[str, float]:
+    """The searchable numbers of a model's metadata: tabular metrics first, then what `metrics=` declared."""
+    entries = [entry for entry in entries if _is_entry(entry)]
+    found: dict[str, float] = {}
+    for item in entries:
+        found |= _tabular_metrics(item["payload"])
+    for payload in payloads(entries, REGISTRY_METRICS):
+        found |= numbers(payload.get("metrics"))
+    return found
+
+
+def numbers(values: Any) -> dict[str, float]:
+    """The numeric entries of a mapping; booleans, texts and anything nested are left out."""
+    if not isinstance(values, Mapping):
+        return {}
+    return {
+        str(name): value
+        for name, value in values.items()
+        if isinstance(value, int | float) and value is not True and value is not False
+    }
+
+
+def checked_metrics(metrics: Mapping[str, Any] | None) -> dict[str, float]:
+    """`metrics` of a caller as plain numbers (numpy scalars too). Raises `PackagingError` that names a bad one."""
+    return {str(name): _number(str(name), value) for name, value in (metrics or {}).items()}
+
+
+def _number(name: str, value: Any) -> float:
+    value = value.item() if hasattr(value, "item") and not getattr(value, "shape", ()) else value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise PackagingError(f"Metric {name!r} is {value!r}; a metric must be a number.")
+    return value
+
+
+def _tabular_metrics(payload: dict[str, Any]) -> dict[str, float]:
+    performance = payload.get("metrics")
+    performance = performance.get("performance") if isinstance(performance, dict) else None
+    if not isinstance(performance, dict):
+        return {}
+    found = numbers(performance.get("eval_holdout") or performance.get("eval_cv"))
+    return {name: value for name, value in found.items() if name != "N_SAMPLES"}
+
+
+def _is_entry(entry: Any) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("payload"), dict)
+
+
+def _bare(tag: str) -> str:
+    return tag.rsplit("::", 1)[-1]
