@@ -163,6 +163,7 @@ class ObjectFile(io.RawIOBase):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
+        self._descriptor = -1  # `close` is called on what is collected, even when `open` fails.
         self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         self._position = 0
         try:
@@ -205,7 +206,7 @@ class ObjectFile(io.RawIOBase):
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""
-        if not self.closed:
+        if not self.closed and self._descriptor >= 0:
             os.close(self._descriptor)
         super().close()
 
