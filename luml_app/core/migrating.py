@@ -61,9 +61,9 @@ def _current(connection: Connection) -> str | None:
 
 
 def _check_server(connection: Connection) -> None:
-    version = connection.dialect.server_version_info or (0,)
-    if version[0] < OLDEST_POSTGRES:
-        raise ConfigurationError(f"PostgreSQL {version[0]} is too old; LUML needs {OLDEST_POSTGRES} or newer.")
+    version = int((connection.dialect.server_version_info or (0,))[0])
+    if version < OLDEST_POSTGRES:
+        raise ConfigurationError(f"PostgreSQL {version} is too old; LUML needs {OLDEST_POSTGRES} or newer.")
 
 
 def _check_known(connection: Connection, config: Config) -> None:

@@ -81,4 +81,6 @@ def _either(roles: list[str]) -> str:
         f"{'an' if role[0] in 'aeio' else 'a'} {role}" if "orbit" in role else f"the organization's {role}"
         for role in roles
     ]
+    if not named:
+        return "somebody else"
     return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} or {named[-1]}"

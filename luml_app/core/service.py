@@ -43,6 +43,7 @@ class Answer:
 
     value: Any
     cookies: dict[str, tuple[str, int]]
+    caller_id: UUID | None = None
 
 
 class Service:
@@ -78,7 +79,7 @@ class Service:
         _note_seen(scope)
         wanted = {name: path[name] for name in _names_of(operation.function) if name in path}
         value = operation.function(operation.resource(scope), **wanted, **arguments)
-        return Answer(value, scope.cookies), scope
+        return Answer(value, scope.cookies, scope.caller and scope.caller.id), scope
 
     def _explained(self, operation: Operation, error: DBAPIError) -> LumlError:
         known = translated(error)

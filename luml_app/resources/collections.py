@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import delete, func, insert, or_, select, true, update
 
 from luml_app.core import tables as t
 from luml_app.core.events import difference
@@ -80,11 +80,21 @@ class Collections(Resource):
         a, one = t.artifacts, self.scope.row(t.collections)
         inside = a.c.collection_id == one.id
         tag, value = (
-            func.unnest(a.c.tags).column_valued("tag"),
-            func.jsonb_object_keys(a.c.extra_values).column_valued("value"),
+            func.unnest(a.c.tags).table_valued("tag").render_derived(),
+            func.jsonb_object_keys(a.c.extra_values).table_valued("value").render_derived(),
         )
-        tags = select(func.array_agg(tag.distinct())).select_from(a, tag).where(inside).scalar_subquery()
-        values = select(func.array_agg(value.distinct())).select_from(a, value).where(inside).scalar_subquery()
+        tags = (
+            select(func.array_agg(tag.c.tag.distinct()))
+            .select_from(a.join(tag, true()))
+            .where(inside)
+            .scalar_subquery()
+        )
+        values = (
+            select(func.array_agg(value.c.value.distinct()))
+            .select_from(a.join(value, true()))
+            .where(inside)
+            .scalar_subquery()
+        )
         total = select(func.count()).where(inside).scalar_subquery()
         found = self.db.execute(select(tags.label("tags"), values.label("extra"), total.label("total"))).one()
         return CollectionDetails(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, true, update
 
 from luml_app.core import tables as t
 from luml_app.core.events import difference
@@ -112,10 +112,11 @@ def _orbits_with_totals(scope: Any) -> Any:
             ("artifacts", t.artifacts),
         )
     }
-    tag = func.unnest(t.collections.c.tags).column_valued("tag")
-    tags = select(func.array_agg(tag.distinct())).where(t.collections.c.orbit_id == o.c.id).scalar_subquery()
+    tag = func.unnest(t.collections.c.tags).table_valued("tag").render_derived()
+    tags = select(func.array_agg(tag.c.tag.distinct())).select_from(t.collections.join(tag, true()))
+    tags_here = tags.where(t.collections.c.orbit_id == o.c.id).scalar_subquery()
     own_role = (mine.c.orbit_id == o.c.id) & (mine.c.user_id == scope.user_id)
-    return select(o, mine.c.role, *total.values(), tags.label("collections_tags")).outerjoin(mine, own_role)
+    return select(o, mine.c.role, *total.values(), tags_here.label("collections_tags")).outerjoin(mine, own_role)
 
 
 def _members(scope: Any, orbit_id: Any) -> Members:

@@ -1,0 +1,1 @@
+"""The server: REST from operations, login, pages, health and metrics on one port."""

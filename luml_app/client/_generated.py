@@ -1,0 +1,2826 @@
+"""The operations of the platform as typed methods, written by `python -m luml_app.web.clients`."""
+
+from __future__ import annotations
+
+import builtins
+from datetime import datetime
+from typing import Any, Literal
+
+from msgspec import UNSET, UnsetType
+
+from luml_app.client.calls import AsyncGroup, Call, Group, Id, Send, SendAsync, body
+from luml_app.schemas.artifacts import (
+    Artifact,
+    ArtifactCreate,
+    ArtifactCreated,
+    ArtifactDetails,
+    ArtifactListed,
+    ArtifactUpdate,
+    SignedUrl,
+)
+from luml_app.schemas.buckets import Bucket, BucketCreate, BucketUpdate, BucketUrls, MultipartRequest, MultipartUpload
+from luml_app.schemas.collections import Collection, CollectionCreate, CollectionDetails, CollectionUpdate
+from luml_app.schemas.deployments import (
+    Deployment,
+    DeploymentCreate,
+    DeploymentReport,
+    DeploymentStatusReport,
+    DeploymentUpdate,
+)
+from luml_app.schemas.fields import Detail, Page
+from luml_app.schemas.organizations import (
+    Orbit,
+    OrbitCreate,
+    OrbitListed,
+    OrbitMemberAdded,
+    OrbitUpdate,
+    Organization,
+    OrganizationCreate,
+    OrganizationDetails,
+    OrganizationListed,
+    OrganizationUpdate,
+)
+from luml_app.schemas.satellites import (
+    ArtifactForSatellite,
+    InferenceAccess,
+    InferenceAccessAnswer,
+    ModelForSatellite,
+    Satellite,
+    SatelliteCreate,
+    SatelliteCreated,
+    SatellitePair,
+    SatelliteUpdate,
+    Task,
+    TaskRenew,
+    TaskUpdate,
+)
+from luml_app.schemas.tracks import (
+    Stage,
+    StageChange,
+    Track,
+    TrackCreate,
+    TrackEntriesDelete,
+    TrackEntry,
+    TrackEntryCreate,
+    TrackEntryUpdate,
+    TrackUpdate,
+)
+from luml_app.schemas.users import ApiKey, ApiKeyCreate, ApiKeyCreated, LoginLink, SignedIn, SignIn, User, UserUpdate
+
+
+class Auth(Group):
+    """Sign-in by e-mail and password, sessions, and one's own account."""
+
+    def signin(self, *, email: str, password: str) -> SignedIn:
+        """Sign in; the tokens come as cookies."""
+        return self._send(
+            Call("auth.signin", "POST", "/v1/auth/signin", SignedIn, body=body(SignIn, email=email, password=password))
+        )
+
+    def use_link(self, *, token: str) -> SignedIn:
+        """Sign in by a one-time link, such as `luml up` prints."""
+        return self._send(Call("auth.use_link", "POST", "/v1/auth/link", SignedIn, query={"token": token}))
+
+    def create_link(self) -> LoginLink:
+        """Make a one-time link that signs its bearer in as oneself, in a session of its own."""
+        return self._send(Call("auth.create_link", "POST", "/v1/auth/links", LoginLink))
+
+    def refresh(self) -> Detail:
+        """Exchange the refresh token for new tokens. A refresh token that is used twice ends its session."""
+        return self._send(Call("auth.refresh", "POST", "/v1/auth/refresh", Detail))
+
+    def logout(self) -> Detail:
+        """End the session."""
+        return self._send(Call("auth.logout", "POST", "/v1/auth/logout", Detail))
+
+    def me(self) -> User:
+        """Oneself."""
+        return self._send(Call("auth.me", "GET", "/v1/auth/users/me", User))
+
+    def update_me(
+        self,
+        *,
+        full_name: str | UnsetType | None = UNSET,
+        photo: str | UnsetType | None = UNSET,
+        password: str | UnsetType | None = UNSET,
+    ) -> Detail:
+        """Change one's name, photo or password. A new password ends every session."""
+        return self._send(
+            Call(
+                "auth.update_me",
+                "PATCH",
+                "/v1/auth/users/me",
+                Detail,
+                body=body(UserUpdate, full_name=full_name, photo=photo, password=password),
+            )
+        )
+
+
+class ApiKeys(Group):
+    """One's own API keys. The old route keeps one, named "default"; others have names, scopes and an end."""
+
+    def create_default(self) -> ApiKeyCreated:
+        """Make one's default API key; an older default key stops working."""
+        return self._send(Call("api_keys.create_default", "POST", "/v1/users/me/api-keys", ApiKeyCreated))
+
+    def delete_default(self) -> None:
+        """Delete one's default API key."""
+        self._send(Call("api_keys.delete_default", "DELETE", "/v1/users/me/api-keys", type(None)))
+
+    def list(self) -> builtins.list[ApiKey]:
+        """One's API keys, without the keys themselves."""
+        return self._send(Call("api_keys.list", "GET", "/v1/users/me/api-keys", builtins.list[ApiKey]))
+
+    def create(
+        self,
+        *,
+        name: str,
+        scopes: builtins.list[Literal["api", "inference"]] | None = None,
+        expires_at: datetime | None = None,
+    ) -> ApiKeyCreated:
+        """Make a named API key."""
+        return self._send(
+            Call(
+                "api_keys.create",
+                "POST",
+                "/v1/users/me/api-keys/named",
+                ApiKeyCreated,
+                body=body(ApiKeyCreate, name=name, scopes=scopes, expires_at=expires_at),
+            )
+        )
+
+    def delete(self, key_id: Id) -> None:
+        """Delete an API key; it stops working at once."""
+        self._send(
+            Call("api_keys.delete", "DELETE", "/v1/users/me/api-keys/{key_id}", type(None), path={"key_id": key_id})
+        )
+
+    def validate(self) -> None:
+        """Answer whether the credential is valid."""
+        self._send(Call("api_keys.validate", "GET", "/v1/auth/api-keys/validate", type(None)))
+
+
+class Organizations(Group):
+    """Tenants: members, buckets, orbits and limits."""
+
+    def list(self) -> builtins.list[OrganizationListed]:
+        """The organizations that one is a member of."""
+        return self._send(
+            Call("organizations.list", "GET", "/v1/users/me/organizations", builtins.list[OrganizationListed])
+        )
+
+    def create(self, *, name: str, logo: str | None = None) -> Organization:
+        """Create an organization, which one then owns, with a built-in bucket to begin with."""
+        return self._send(
+            Call(
+                "organizations.create",
+                "POST",
+                "/v1/organizations",
+                Organization,
+                body=body(OrganizationCreate, name=name, logo=logo),
+            )
+        )
+
+    def get(self, organization_id: Id) -> OrganizationDetails:
+        """An organization with its people, orbits, limits and totals."""
+        return self._send(
+            Call(
+                "organizations.get",
+                "GET",
+                "/v1/organizations/{organization_id}",
+                OrganizationDetails,
+                path={"organization_id": organization_id},
+            )
+        )
+
+    def update(
+        self, organization_id: Id, *, name: str | UnsetType | None = UNSET, logo: str | UnsetType | None = UNSET
+    ) -> OrganizationDetails:
+        """Change name or logo."""
+        return self._send(
+            Call(
+                "organizations.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}",
+                OrganizationDetails,
+                path={"organization_id": organization_id},
+                body=body(OrganizationUpdate, name=name, logo=logo),
+            )
+        )
+
+    def delete(self, organization_id: Id) -> None:
+        """Delete an empty organization."""
+        self._send(
+            Call(
+                "organizations.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}",
+                type(None),
+                path={"organization_id": organization_id},
+            )
+        )
+
+
+class Orbits(Group):
+    """Workspaces: members, one bucket, and everything below."""
+
+    def list(self, organization_id: Id) -> builtins.list[OrbitListed]:
+        """The orbits of an organization that one may enter."""
+        return self._send(
+            Call(
+                "orbits.list",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits",
+                builtins.list[OrbitListed],
+                path={"organization_id": organization_id},
+            )
+        )
+
+    def create(
+        self,
+        organization_id: Id,
+        *,
+        name: str,
+        bucket_secret_id: Id,
+        members: builtins.list[OrbitMemberAdded] | None = None,
+        notify: bool = False,
+    ) -> Orbit:
+        """Create an orbit on one of the organization's buckets."""
+        return self._send(
+            Call(
+                "orbits.create",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits",
+                Orbit,
+                path={"organization_id": organization_id},
+                body=body(OrbitCreate, name=name, bucket_secret_id=bucket_secret_id, members=members, notify=notify),
+            )
+        )
+
+    def get(self, organization_id: Id, orbit_id: Id) -> Orbit:
+        """An orbit with its members and the tags of its collections."""
+        return self._send(
+            Call(
+                "orbits.get",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}",
+                Orbit,
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+            )
+        )
+
+    def update(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        *,
+        name: str | UnsetType | None = UNSET,
+        bucket_secret_id: Id | UnsetType | None = UNSET,
+    ) -> Orbit:
+        """Change name or bucket; artifacts that are stored already stay where they are."""
+        return self._send(
+            Call(
+                "orbits.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}",
+                Orbit,
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                body=body(OrbitUpdate, name=name, bucket_secret_id=bucket_secret_id),
+            )
+        )
+
+    def delete(self, organization_id: Id, orbit_id: Id) -> None:
+        """Delete an orbit that holds no artifacts and no satellites."""
+        self._send(
+            Call(
+                "orbits.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}",
+                type(None),
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+            )
+        )
+
+
+class Buckets(Group):
+    """Places for bytes, with their credentials."""
+
+    def list(self, organization_id: Id) -> builtins.list[Bucket]:
+        """The buckets of an organization, without their credentials."""
+        return self._send(
+            Call(
+                "buckets.list",
+                "GET",
+                "/v1/organizations/{organization_id}/bucket-secrets",
+                builtins.list[Bucket],
+                path={"organization_id": organization_id},
+            )
+        )
+
+    def create(
+        self,
+        organization_id: Id,
+        *,
+        endpoint: str,
+        bucket_name: str,
+        type: Literal["s3", "azure"] = "s3",
+        region: str | None = None,
+        access_key: str | None = None,
+        secret_key: str | None = None,
+        session_token: str | None = None,
+        secure: bool | None = None,
+        cert_check: bool | None = None,
+    ) -> Bucket:
+        """Add a bucket; its credentials are encrypted and never given out again."""
+        return self._send(
+            Call(
+                "buckets.create",
+                "POST",
+                "/v1/organizations/{organization_id}/bucket-secrets",
+                Bucket,
+                path={"organization_id": organization_id},
+                body=body(
+                    BucketCreate,
+                    endpoint=endpoint,
+                    bucket_name=bucket_name,
+                    type=type,
+                    region=region,
+                    access_key=access_key,
+                    secret_key=secret_key,
+                    session_token=session_token,
+                    secure=secure,
+                    cert_check=cert_check,
+                ),
+            )
+        )
+
+    def get(self, organization_id: Id, secret_id: Id) -> Bucket:
+        """A bucket, without its credentials."""
+        return self._send(
+            Call(
+                "buckets.get",
+                "GET",
+                "/v1/organizations/{organization_id}/bucket-secrets/{secret_id}",
+                Bucket,
+                path={"organization_id": organization_id, "secret_id": secret_id},
+            )
+        )
+
+    def update(
+        self,
+        organization_id: Id,
+        secret_id: Id,
+        *,
+        type: Literal["s3", "azure"] | UnsetType | None = UNSET,
+        endpoint: str | UnsetType | None = UNSET,
+        bucket_name: str | UnsetType | None = UNSET,
+        region: str | UnsetType | None = UNSET,
+        access_key: str | UnsetType | None = UNSET,
+        secret_key: str | UnsetType | None = UNSET,
+        session_token: str | UnsetType | None = UNSET,
+        secure: bool | UnsetType | None = UNSET,
+        cert_check: bool | UnsetType | None = UNSET,
+    ) -> Bucket:
+        """Change a bucket's address or credentials."""
+        return self._send(
+            Call(
+                "buckets.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/bucket-secrets/{secret_id}",
+                Bucket,
+                path={"organization_id": organization_id, "secret_id": secret_id},
+                body=body(
+                    BucketUpdate,
+                    type=type,
+                    endpoint=endpoint,
+                    bucket_name=bucket_name,
+                    region=region,
+                    access_key=access_key,
+                    secret_key=secret_key,
+                    session_token=session_token,
+                    secure=secure,
+                    cert_check=cert_check,
+                ),
+            )
+        )
+
+    def delete(self, organization_id: Id, secret_id: Id) -> None:
+        """Delete a bucket's entry here, not the bucket; refused while an orbit or an artifact needs it."""
+        self._send(
+            Call(
+                "buckets.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/bucket-secrets/{secret_id}",
+                type(None),
+                path={"organization_id": organization_id, "secret_id": secret_id},
+            )
+        )
+
+    def probe_urls(self, organization_id: Id, secret_id: Id) -> BucketUrls:
+        """Signed addresses of a probe object, to see whether the bucket works from where the client is."""
+        return self._send(
+            Call(
+                "buckets.probe_urls",
+                "POST",
+                "/v1/organizations/{organization_id}/bucket-secrets/{secret_id}/urls",
+                BucketUrls,
+                path={"organization_id": organization_id, "secret_id": secret_id},
+            )
+        )
+
+
+class Uploads(Group):
+    """Multipart uploads."""
+
+    def multipart(
+        self, *, bucket_id: Id, bucket_location: str, size: int, upload_id: str | None = None
+    ) -> MultipartUpload:
+        """The part addresses of an upload that was initiated; for whoever may create the artifact that waits for it."""
+        return self._send(
+            Call(
+                "uploads.multipart",
+                "POST",
+                "/v1/bucket-secrets/upload/multipart",
+                MultipartUpload,
+                body=body(
+                    MultipartRequest,
+                    bucket_id=bucket_id,
+                    bucket_location=bucket_location,
+                    size=size,
+                    upload_id=upload_id,
+                ),
+            )
+        )
+
+
+class Collections(Group):
+    """Named groups of artifacts inside an orbit."""
+
+    def create(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        *,
+        name: str,
+        type: Literal[
+            "model", "dataset", "experiment", "model_dataset", "dataset_experiment", "model_experiment", "mixed"
+        ],
+        description: str = "",
+        tags: builtins.list[str] | None = None,
+    ) -> Collection:
+        """Create a collection in an orbit."""
+        return self._send(
+            Call(
+                "collections.create",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections",
+                Collection,
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                body=body(CollectionCreate, name=name, type=type, description=description, tags=tags),
+            )
+        )
+
+    def list(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        *,
+        cursor: str | None = None,
+        limit: int = 50,
+        sort_by: Literal["created_at", "name", "type", "description", "total_artifacts"] = "created_at",
+        order: Literal["asc", "desc"] = "desc",
+        search: str | None = None,
+        types: builtins.list[Literal["model", "dataset", "experiment", "mixed"]] | None = None,
+    ) -> Page[Collection]:
+        """The collections of an orbit; `search` looks into names, descriptions and tags."""
+        return self._send(
+            Call(
+                "collections.list",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections",
+                Page[Collection],
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                query={
+                    "cursor": cursor,
+                    "limit": limit,
+                    "sort_by": sort_by,
+                    "order": order,
+                    "search": search,
+                    "types": types,
+                },
+            )
+        )
+
+    def get(self, organization_id: Id, orbit_id: Id, collection_id: Id) -> CollectionDetails:
+        """A collection with the tags and the searchable values that occur in it."""
+        return self._send(
+            Call(
+                "collections.get",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}",
+                CollectionDetails,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "collection_id": collection_id},
+            )
+        )
+
+    def update(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        collection_id: Id,
+        *,
+        name: str | UnsetType | None = UNSET,
+        description: str | UnsetType | None = UNSET,
+        tags: builtins.list[str] | UnsetType | None = UNSET,
+    ) -> Collection:
+        """Change name, description or tags."""
+        return self._send(
+            Call(
+                "collections.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}",
+                Collection,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "collection_id": collection_id},
+                body=body(CollectionUpdate, name=name, description=description, tags=tags),
+            )
+        )
+
+    def delete(self, organization_id: Id, orbit_id: Id, collection_id: Id) -> None:
+        """Delete an empty collection."""
+        self._send(
+            Call(
+                "collections.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}",
+                type(None),
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "collection_id": collection_id},
+            )
+        )
+
+
+class Artifacts(Group):
+    """Stored files with manifest, digest, file index, metrics and tags."""
+
+    def create(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        collection_id: Id,
+        *,
+        file_name: str,
+        manifest: dict[str, Any],
+        file_index: dict[str, tuple[int, int]],
+        file_hash: str,
+        size: int,
+        extra_values: dict[str, Any] | UnsetType = UNSET,
+        name: str | None = None,
+        description: str | None = None,
+        tags: builtins.list[str] | None = None,
+        type: Literal["model", "experiment", "dataset"] | None = None,
+    ) -> ArtifactCreated:
+        """Announce an artifact and get the address to which its bytes go."""
+        return self._send(
+            Call(
+                "artifacts.create",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}/artifacts",
+                ArtifactCreated,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "collection_id": collection_id},
+                body=body(
+                    ArtifactCreate,
+                    file_name=file_name,
+                    manifest=manifest,
+                    file_index=file_index,
+                    file_hash=file_hash,
+                    size=size,
+                    extra_values=extra_values,
+                    name=name,
+                    description=description,
+                    tags=tags,
+                    type=type,
+                ),
+            )
+        )
+
+    def list(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        *,
+        types: builtins.list[Literal["model", "experiment", "dataset"]] | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+        sort_by: str = "created_at",
+        order: Literal["asc", "desc"] = "desc",
+        collection_ids: builtins.list[Id] | None = None,
+        search: str | None = None,
+        excluded_tracks: builtins.list[Id] | None = None,
+    ) -> Page[ArtifactListed]:
+        """The artifacts of an orbit. `sort_by` is a field or the name of a metric; numbers only, missing ones last."""
+        return self._send(
+            Call(
+                "artifacts.list",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/artifacts",
+                Page[ArtifactListed],
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                query={
+                    "types": types,
+                    "cursor": cursor,
+                    "limit": limit,
+                    "sort_by": sort_by,
+                    "order": order,
+                    "collection_ids": collection_ids,
+                    "search": search,
+                    "excluded_tracks": excluded_tracks,
+                },
+            )
+        )
+
+    def get(self, organization_id: Id, orbit_id: Id, collection_id: Id, artifact_id: Id) -> ArtifactDetails:
+        """An artifact with manifest and file index, where it stands and what uses it."""
+        return self._send(
+            Call(
+                "artifacts.get",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}/artifacts/{artifact_id}",
+                ArtifactDetails,
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "collection_id": collection_id,
+                    "artifact_id": artifact_id,
+                },
+            )
+        )
+
+    def update(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        collection_id: Id,
+        artifact_id: Id,
+        *,
+        name: str | UnsetType | None = UNSET,
+        description: str | UnsetType | None = UNSET,
+        tags: builtins.list[str] | UnsetType | None = UNSET,
+        status: Literal["uploaded", "upload_failed", "deletion_failed"] | UnsetType | None = UNSET,
+    ) -> Artifact:
+        """Change name, description or tags, or report how an upload or a deletion went.
+
+        Before an upload counts, the server looks into the bucket: without the object, or with another size or
+        checksum than announced, the artifact becomes `upload_failed` and the answer is a conflict.
+        """
+        return self._send(
+            Call(
+                "artifacts.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}/artifacts/{artifact_id}",
+                Artifact,
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "collection_id": collection_id,
+                    "artifact_id": artifact_id,
+                },
+                body=body(ArtifactUpdate, name=name, description=description, tags=tags, status=status),
+            )
+        )
+
+    def download_url(self, organization_id: Id, orbit_id: Id, collection_id: Id, artifact_id: Id) -> SignedUrl:
+        """A signed address of the artifact's bytes; it understands ranges."""
+        return self._send(
+            Call(
+                "artifacts.download_url",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}/artifacts/{artifact_id}/download-url",
+                SignedUrl,
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "collection_id": collection_id,
+                    "artifact_id": artifact_id,
+                },
+            )
+        )
+
+    def delete_url(self, organization_id: Id, orbit_id: Id, collection_id: Id, artifact_id: Id) -> SignedUrl:
+        """Begin a deletion by the client: a signed address that deletes the bytes. `artifacts.delete` confirms."""
+        return self._send(
+            Call(
+                "artifacts.delete_url",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}/artifacts/{artifact_id}/delete-url",
+                SignedUrl,
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "collection_id": collection_id,
+                    "artifact_id": artifact_id,
+                },
+            )
+        )
+
+    def delete(self, organization_id: Id, orbit_id: Id, collection_id: Id, artifact_id: Id) -> None:
+        """Delete an artifact and its bytes; refused while it is deployed or in a track."""
+        self._send(
+            Call(
+                "artifacts.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}/artifacts/{artifact_id}",
+                type(None),
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "collection_id": collection_id,
+                    "artifact_id": artifact_id,
+                },
+            )
+        )
+
+    def force_delete(self, organization_id: Id, orbit_id: Id, collection_id: Id, artifact_id: Id) -> None:
+        """Delete an artifact and its bytes in whatever status it is; refused while it is deployed or in a track."""
+        self._send(
+            Call(
+                "artifacts.force_delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}/artifacts/{artifact_id}/force",
+                type(None),
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "collection_id": collection_id,
+                    "artifact_id": artifact_id,
+                },
+            )
+        )
+
+
+class Tracks(Group):
+    """Named lines of versions of artifacts of one type, with stages that point at one version each."""
+
+    def create(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        *,
+        name: str,
+        artifact_type: Literal["model", "experiment", "dataset"],
+        description: str | None = None,
+        tags: builtins.list[str] | None = None,
+        stages: builtins.list[str] | UnsetType = UNSET,
+    ) -> Track:
+        """Create a track with its stages."""
+        return self._send(
+            Call(
+                "tracks.create",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks",
+                Track,
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                body=body(
+                    TrackCreate,
+                    name=name,
+                    artifact_type=artifact_type,
+                    description=description,
+                    tags=tags,
+                    stages=stages,
+                ),
+            )
+        )
+
+    def list(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        *,
+        cursor: str | None = None,
+        limit: int = 50,
+        sort_by: Literal["name", "description", "total_entries", "created_at"] = "created_at",
+        order: Literal["asc", "desc"] = "desc",
+        search: str | None = None,
+        types: builtins.list[Literal["model", "experiment", "dataset"]] | None = None,
+    ) -> Page[Track]:
+        """The tracks of an orbit; `search` looks into names and descriptions."""
+        return self._send(
+            Call(
+                "tracks.list",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks",
+                Page[Track],
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                query={
+                    "cursor": cursor,
+                    "limit": limit,
+                    "sort_by": sort_by,
+                    "order": order,
+                    "search": search,
+                    "types": types,
+                },
+            )
+        )
+
+    def get(self, organization_id: Id, orbit_id: Id, track_id: Id) -> Track:
+        """A track with its stages."""
+        return self._send(
+            Call(
+                "tracks.get",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}",
+                Track,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
+            )
+        )
+
+    def update(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        track_id: Id,
+        *,
+        name: str | UnsetType | None = UNSET,
+        description: str | UnsetType | None = UNSET,
+        tags: builtins.list[str] | UnsetType | None = UNSET,
+        stages: builtins.list[StageChange] | UnsetType | None = UNSET,
+    ) -> Track:
+        """Change name, description, tags or the list of stages; a stage that holds a version cannot be dropped."""
+        return self._send(
+            Call(
+                "tracks.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}",
+                Track,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
+                body=body(TrackUpdate, name=name, description=description, tags=tags, stages=stages),
+            )
+        )
+
+    def delete(self, organization_id: Id, orbit_id: Id, track_id: Id) -> None:
+        """Delete a track with its versions; the artifacts stay."""
+        self._send(
+            Call(
+                "tracks.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}",
+                type(None),
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
+            )
+        )
+
+    def stages(self, organization_id: Id, orbit_id: Id, track_id: Id) -> builtins.list[Stage]:
+        """The stages of a track, in their order."""
+        return self._send(
+            Call(
+                "tracks.stages",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/stages",
+                builtins.list[Stage],
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
+            )
+        )
+
+
+class TrackEntries(Group):
+    """The versions of a track, and the stages that they are in."""
+
+    def create(
+        self, organization_id: Id, orbit_id: Id, track_id: Id, *, artifact_id: Id, stage_id: Id | None = None
+    ) -> TrackEntry:
+        """Add an uploaded artifact as the next version, into a stage if wished."""
+        return self._send(
+            Call(
+                "track_entries.create",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/entries",
+                TrackEntry,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
+                body=body(TrackEntryCreate, artifact_id=artifact_id, stage_id=stage_id),
+            )
+        )
+
+    def list(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        track_id: Id,
+        *,
+        cursor: str | None = None,
+        limit: int = 50,
+        sort_by: Literal["artifact_name", "description", "stage", "version", "created_at"] = "created_at",
+        order: Literal["asc", "desc"] = "desc",
+        stage: Id | None = None,
+    ) -> Page[TrackEntry]:
+        """The versions of a track; `stage` asks for the one in that stage."""
+        return self._send(
+            Call(
+                "track_entries.list",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/entries",
+                Page[TrackEntry],
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
+                query={"cursor": cursor, "limit": limit, "sort_by": sort_by, "order": order, "stage": stage},
+            )
+        )
+
+    def delete_many(self, organization_id: Id, orbit_id: Id, track_id: Id, *, entry_ids: builtins.list[Id]) -> None:
+        """Take versions out of a track; all of them, or, if one is not of this track, none."""
+        self._send(
+            Call(
+                "track_entries.delete_many",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/entries",
+                type(None),
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
+                body=body(TrackEntriesDelete, entry_ids=entry_ids),
+            )
+        )
+
+    def by_stage(self, organization_id: Id, orbit_id: Id, track_id: Id, *, stage_id: Id) -> TrackEntry:
+        """The version that is in a stage."""
+        return self._send(
+            Call(
+                "track_entries.by_stage",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/entries/by-stage",
+                TrackEntry,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
+                query={"stage_id": stage_id},
+            )
+        )
+
+    def get(self, organization_id: Id, orbit_id: Id, track_id: Id, entry_id: Id) -> TrackEntry:
+        """One version of a track."""
+        return self._send(
+            Call(
+                "track_entries.get",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/entries/{entry_id}",
+                TrackEntry,
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "track_id": track_id,
+                    "entry_id": entry_id,
+                },
+            )
+        )
+
+    def update(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        track_id: Id,
+        entry_id: Id,
+        *,
+        stage_id: Id | UnsetType | None = UNSET,
+        force: bool = False,
+    ) -> TrackEntry:
+        """Move a version into a stage, or out of it (null). `force` takes the stage from the version that has it."""
+        return self._send(
+            Call(
+                "track_entries.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/entries/{entry_id}",
+                TrackEntry,
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "track_id": track_id,
+                    "entry_id": entry_id,
+                },
+                query={"force": force},
+                body=body(TrackEntryUpdate, stage_id=stage_id),
+            )
+        )
+
+    def delete(self, organization_id: Id, orbit_id: Id, track_id: Id, entry_id: Id) -> None:
+        """Take a version out of a track; its number is not given again, and the artifact stays."""
+        self._send(
+            Call(
+                "track_entries.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/entries/{entry_id}",
+                type(None),
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "track_id": track_id,
+                    "entry_id": entry_id,
+                },
+            )
+        )
+
+
+class Satellites(Group):
+    """Workers attached to an orbit, which run its deployments."""
+
+    def create(
+        self, organization_id: Id, orbit_id: Id, *, name: str | None = None, description: str | None = None
+    ) -> SatelliteCreated:
+        """Create a satellite; start it with the key that the answer shows, this once."""
+        return self._send(
+            Call(
+                "satellites.create",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/satellites",
+                SatelliteCreated,
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                body=body(SatelliteCreate, name=name, description=description),
+            )
+        )
+
+    def list(self, organization_id: Id, orbit_id: Id, *, paired: bool | None = None) -> builtins.list[Satellite]:
+        """The satellites of an orbit; `paired` chooses those that have, or have not, been started yet."""
+        return self._send(
+            Call(
+                "satellites.list",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/satellites",
+                builtins.list[Satellite],
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                query={"paired": paired},
+            )
+        )
+
+    def get(self, organization_id: Id, orbit_id: Id, satellite_id: Id) -> Satellite:
+        """A satellite."""
+        return self._send(
+            Call(
+                "satellites.get",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/satellites/{satellite_id}",
+                Satellite,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "satellite_id": satellite_id},
+            )
+        )
+
+    def update(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        satellite_id: Id,
+        *,
+        name: str | UnsetType | None = UNSET,
+        description: str | UnsetType | None = UNSET,
+    ) -> Satellite:
+        """Change name or description."""
+        return self._send(
+            Call(
+                "satellites.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/satellites/{satellite_id}",
+                Satellite,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "satellite_id": satellite_id},
+                body=body(SatelliteUpdate, name=name, description=description),
+            )
+        )
+
+    def delete(self, organization_id: Id, orbit_id: Id, satellite_id: Id) -> None:
+        """Delete a satellite that has no deployments; its key stops working."""
+        self._send(
+            Call(
+                "satellites.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/satellites/{satellite_id}",
+                type(None),
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "satellite_id": satellite_id},
+            )
+        )
+
+    def rotate_key(self, organization_id: Id, orbit_id: Id, satellite_id: Id) -> ApiKeyCreated:
+        """Give a satellite a new key; the old one stops working at once."""
+        return self._send(
+            Call(
+                "satellites.rotate_key",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/satellites/{satellite_id}/api-key",
+                ApiKeyCreated,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "satellite_id": satellite_id},
+            )
+        )
+
+
+class Deployments(Group):
+    """Models served on satellites."""
+
+    def create(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        *,
+        satellite_id: Id,
+        artifact_id: Id,
+        name: str,
+        satellite_parameters: dict[str, bool | int | str] | UnsetType = UNSET,
+        description: str | None = None,
+        env_variables: dict[str, str] | UnsetType = UNSET,
+        dynamic_attributes_secrets: dict[str, Id] | UnsetType = UNSET,
+        env_variables_secrets: dict[str, Id] | UnsetType = UNSET,
+        tags: builtins.list[str] | None = None,
+    ) -> Deployment:
+        """Deploy an uploaded model on a paired satellite; the satellite takes it from there."""
+        return self._send(
+            Call(
+                "deployments.create",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments",
+                Deployment,
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                body=body(
+                    DeploymentCreate,
+                    satellite_id=satellite_id,
+                    artifact_id=artifact_id,
+                    name=name,
+                    satellite_parameters=satellite_parameters,
+                    description=description,
+                    env_variables=env_variables,
+                    dynamic_attributes_secrets=dynamic_attributes_secrets,
+                    env_variables_secrets=env_variables_secrets,
+                    tags=tags,
+                ),
+            )
+        )
+
+    def list(self, organization_id: Id, orbit_id: Id) -> builtins.list[Deployment]:
+        """The deployments of an orbit, newest first."""
+        return self._send(
+            Call(
+                "deployments.list",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments",
+                builtins.list[Deployment],
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+            )
+        )
+
+    def get(self, organization_id: Id, orbit_id: Id, deployment_id: Id) -> Deployment:
+        """A deployment."""
+        return self._send(
+            Call(
+                "deployments.get",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}",
+                Deployment,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+            )
+        )
+
+    def update(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        deployment_id: Id,
+        *,
+        name: str | UnsetType | None = UNSET,
+        description: str | UnsetType | None = UNSET,
+        tags: builtins.list[str] | UnsetType | None = UNSET,
+        dynamic_attributes_secrets: dict[str, Id] | UnsetType | None = UNSET,
+    ) -> Deployment:
+        """Change name, description or tags."""
+        return self._send(
+            Call(
+                "deployments.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}",
+                Deployment,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+                body=body(
+                    DeploymentUpdate,
+                    name=name,
+                    description=description,
+                    tags=tags,
+                    dynamic_attributes_secrets=dynamic_attributes_secrets,
+                ),
+            )
+        )
+
+    def delete(self, organization_id: Id, orbit_id: Id, deployment_id: Id) -> Task:
+        """Ask the satellite to take a deployment down; the answer is the task that does it."""
+        return self._send(
+            Call(
+                "deployments.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}",
+                Task,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+            )
+        )
+
+    def force_delete(self, organization_id: Id, orbit_id: Id, deployment_id: Id) -> None:
+        """Forget a deployment at once, even when its satellite is away; the satellite cleans up when it is back."""
+        self._send(
+            Call(
+                "deployments.force_delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}/force",
+                type(None),
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+            )
+        )
+
+
+class Agent(Group):
+    """The satellite's own door to the registry."""
+
+    def pair(
+        self, *, base_url: str, capabilities: dict[str, dict[str, Any] | None], slug: str | None = None
+    ) -> Satellite:
+        """Say at each start where one serves and what one can do."""
+        return self._send(
+            Call(
+                "agent.pair",
+                "POST",
+                "/satellites/v1/pair",
+                Satellite,
+                body=body(SatellitePair, base_url=base_url, capabilities=capabilities, slug=slug),
+            )
+        )
+
+    def tasks(
+        self, *, status: Literal["pending", "running", "done", "failed"] | None = None, wait: float = 0
+    ) -> builtins.list[Task]:
+        """One's tasks; with ``status=pending`` those to claim now. `wait`: seconds to wait for one to come."""
+        return self._send(
+            Call(
+                "agent.tasks",
+                "GET",
+                "/satellites/v1/tasks",
+                builtins.list[Task],
+                query={"status": status, "wait": wait},
+            )
+        )
+
+    def update_task(
+        self,
+        task_id: Id,
+        *,
+        status: Literal["pending", "running", "done", "failed"],
+        result: dict[str, Any] | None = None,
+        lease_token: Id | None = None,
+        lease_seconds: float | None = None,
+    ) -> Task:
+        """``running`` claims a task, and a second claim is refused; ``done`` and ``failed`` end it."""
+        return self._send(
+            Call(
+                "agent.update_task",
+                "POST",
+                "/satellites/v1/tasks/{task_id}/status",
+                Task,
+                path={"task_id": task_id},
+                body=body(
+                    TaskUpdate, status=status, result=result, lease_token=lease_token, lease_seconds=lease_seconds
+                ),
+            )
+        )
+
+    def renew_task(self, task_id: Id, *, lease_token: Id, lease_seconds: float = 30) -> Task:
+        """Keep a task that one has claimed for a while longer."""
+        return self._send(
+            Call(
+                "agent.renew_task",
+                "POST",
+                "/satellites/v1/tasks/{task_id}/renew",
+                Task,
+                path={"task_id": task_id},
+                body=body(TaskRenew, lease_token=lease_token, lease_seconds=lease_seconds),
+            )
+        )
+
+    def deployments(self) -> builtins.list[Deployment]:
+        """What shall run here, and what shall not run any more."""
+        return self._send(Call("agent.deployments", "GET", "/satellites/v1/deployments", builtins.list[Deployment]))
+
+    def deployment(self, deployment_id: Id) -> Deployment:
+        """One deployment."""
+        return self._send(
+            Call(
+                "agent.deployment",
+                "GET",
+                "/satellites/v1/deployments/{deployment_id}",
+                Deployment,
+                path={"deployment_id": deployment_id},
+            )
+        )
+
+    def update_deployment(
+        self,
+        deployment_id: Id,
+        *,
+        inference_url: str | UnsetType | None = UNSET,
+        status: Literal["pending", "active", "failed", "deletion_pending", "deletion_failed", "not_responding"]
+        | UnsetType
+        | None = UNSET,
+        tags: builtins.list[str] | UnsetType | None = UNSET,
+        schemas: dict[str, Any] | UnsetType | None = UNSET,
+        error_message: dict[str, Any] | UnsetType | None = UNSET,
+        generation: int | None = None,
+    ) -> Deployment:
+        """Report what one observes. A report about an older generation than the desired one is refused."""
+        return self._send(
+            Call(
+                "agent.update_deployment",
+                "PATCH",
+                "/satellites/v1/deployments/{deployment_id}",
+                Deployment,
+                path={"deployment_id": deployment_id},
+                body=body(
+                    DeploymentReport,
+                    inference_url=inference_url,
+                    status=status,
+                    tags=tags,
+                    schemas=schemas,
+                    error_message=error_message,
+                    generation=generation,
+                ),
+            )
+        )
+
+    def update_deployment_status(
+        self,
+        deployment_id: Id,
+        *,
+        status: Literal["pending", "active", "failed", "deletion_pending", "deletion_failed", "not_responding"],
+    ) -> Deployment:
+        """Report the status alone."""
+        return self._send(
+            Call(
+                "agent.update_deployment_status",
+                "PATCH",
+                "/satellites/v1/deployments/{deployment_id}/status",
+                Deployment,
+                path={"deployment_id": deployment_id},
+                body=body(DeploymentStatusReport, status=status),
+            )
+        )
+
+    def delete_deployment(self, deployment_id: Id) -> None:
+        """Confirm that a deployment that was to be deleted is gone."""
+        self._send(
+            Call(
+                "agent.delete_deployment",
+                "DELETE",
+                "/satellites/v1/deployments/{deployment_id}",
+                type(None),
+                path={"deployment_id": deployment_id},
+            )
+        )
+
+    def inference_access(self, *, api_key: str) -> InferenceAccessAnswer:
+        """Whether an API key that somebody has sent opens the deployments here."""
+        return self._send(
+            Call(
+                "agent.inference_access",
+                "POST",
+                "/satellites/v1/deployments/inference-access",
+                InferenceAccessAnswer,
+                body=body(InferenceAccess, api_key=api_key),
+            )
+        )
+
+    def artifact(self, artifact_id: Id) -> ArtifactForSatellite:
+        """An artifact that a deployment here refers to, with a signed address of its bytes."""
+        return self._send(
+            Call(
+                "agent.artifact",
+                "GET",
+                "/satellites/v1/artifacts/{artifact_id}",
+                ArtifactForSatellite,
+                path={"artifact_id": artifact_id},
+            )
+        )
+
+    def artifact_url(self, artifact_id: Id) -> SignedUrl:
+        """A signed address of the bytes of an artifact that a deployment here refers to."""
+        return self._send(
+            Call(
+                "agent.artifact_url",
+                "GET",
+                "/satellites/v1/artifacts/{artifact_id}/download-url",
+                SignedUrl,
+                path={"artifact_id": artifact_id},
+            )
+        )
+
+    def model(self, model_artifact_id: Id) -> ModelForSatellite:
+        """The same as `agent.artifact`, under its old name."""
+        return self._send(
+            Call(
+                "agent.model",
+                "GET",
+                "/satellites/v1/model_artifacts/{model_artifact_id}",
+                ModelForSatellite,
+                path={"model_artifact_id": model_artifact_id},
+            )
+        )
+
+    def model_url(self, model_artifact_id: Id) -> SignedUrl:
+        """The same as `agent.artifact_url`, under its old name."""
+        return self._send(
+            Call(
+                "agent.model_url",
+                "GET",
+                "/satellites/v1/model_artifacts/{model_artifact_id}/download-url",
+                SignedUrl,
+                path={"model_artifact_id": model_artifact_id},
+            )
+        )
+
+
+class Api:
+    """Every resource of the platform."""
+
+    def __init__(self, send: Send) -> None:
+        self.auth = Auth(send)
+        self.api_keys = ApiKeys(send)
+        self.organizations = Organizations(send)
+        self.orbits = Orbits(send)
+        self.buckets = Buckets(send)
+        self.uploads = Uploads(send)
+        self.collections = Collections(send)
+        self.artifacts = Artifacts(send)
+        self.tracks = Tracks(send)
+        self.track_entries = TrackEntries(send)
+        self.satellites = Satellites(send)
+        self.deployments = Deployments(send)
+        self.agent = Agent(send)
+
+
+class AsyncAuth(AsyncGroup):
+    """Sign-in by e-mail and password, sessions, and one's own account."""
+
+    async def signin(self, *, email: str, password: str) -> SignedIn:
+        """Sign in; the tokens come as cookies."""
+        return await self._send(
+            Call("auth.signin", "POST", "/v1/auth/signin", SignedIn, body=body(SignIn, email=email, password=password))
+        )
+
+    async def use_link(self, *, token: str) -> SignedIn:
+        """Sign in by a one-time link, such as `luml up` prints."""
+        return await self._send(Call("auth.use_link", "POST", "/v1/auth/link", SignedIn, query={"token": token}))
+
+    async def create_link(self) -> LoginLink:
+        """Make a one-time link that signs its bearer in as oneself, in a session of its own."""
+        return await self._send(Call("auth.create_link", "POST", "/v1/auth/links", LoginLink))
+
+    async def refresh(self) -> Detail:
+        """Exchange the refresh token for new tokens. A refresh token that is used twice ends its session."""
+        return await self._send(Call("auth.refresh", "POST", "/v1/auth/refresh", Detail))
+
+    async def logout(self) -> Detail:
+        """End the session."""
+        return await self._send(Call("auth.logout", "POST", "/v1/auth/logout", Detail))
+
+    async def me(self) -> User:
+        """Oneself."""
+        return await self._send(Call("auth.me", "GET", "/v1/auth/users/me", User))
+
+    async def update_me(
+        self,
+        *,
+        full_name: str | UnsetType | None = UNSET,
+        photo: str | UnsetType | None = UNSET,
+        password: str | UnsetType | None = UNSET,
+    ) -> Detail:
+        """Change one's name, photo or password. A new password ends every session."""
+        return await self._send(
+            Call(
+                "auth.update_me",
+                "PATCH",
+                "/v1/auth/users/me",
+                Detail,
+                body=body(UserUpdate, full_name=full_name, photo=photo, password=password),
+            )
+        )
+
+
+class AsyncApiKeys(AsyncGroup):
+    """One's own API keys. The old route keeps one, named "default"; others have names, scopes and an end."""
+
+    async def create_default(self) -> ApiKeyCreated:
+        """Make one's default API key; an older default key stops working."""
+        return await self._send(Call("api_keys.create_default", "POST", "/v1/users/me/api-keys", ApiKeyCreated))
+
+    async def delete_default(self) -> None:
+        """Delete one's default API key."""
+        await self._send(Call("api_keys.delete_default", "DELETE", "/v1/users/me/api-keys", type(None)))
+
+    async def list(self) -> builtins.list[ApiKey]:
+        """One's API keys, without the keys themselves."""
+        return await self._send(Call("api_keys.list", "GET", "/v1/users/me/api-keys", builtins.list[ApiKey]))
+
+    async def create(
+        self,
+        *,
+        name: str,
+        scopes: builtins.list[Literal["api", "inference"]] | None = None,
+        expires_at: datetime | None = None,
+    ) -> ApiKeyCreated:
+        """Make a named API key."""
+        return await self._send(
+            Call(
+                "api_keys.create",
+                "POST",
+                "/v1/users/me/api-keys/named",
+                ApiKeyCreated,
+                body=body(ApiKeyCreate, name=name, scopes=scopes, expires_at=expires_at),
+            )
+        )
+
+    async def delete(self, key_id: Id) -> None:
+        """Delete an API key; it stops working at once."""
+        await self._send(
+            Call("api_keys.delete", "DELETE", "/v1/users/me/api-keys/{key_id}", type(None), path={"key_id": key_id})
+        )
+
+    async def validate(self) -> None:
+        """Answer whether the credential is valid."""
+        await self._send(Call("api_keys.validate", "GET", "/v1/auth/api-keys/validate", type(None)))
+
+
+class AsyncOrganizations(AsyncGroup):
+    """Tenants: members, buckets, orbits and limits."""
+
+    async def list(self) -> builtins.list[OrganizationListed]:
+        """The organizations that one is a member of."""
+        return await self._send(
+            Call("organizations.list", "GET", "/v1/users/me/organizations", builtins.list[OrganizationListed])
+        )
+
+    async def create(self, *, name: str, logo: str | None = None) -> Organization:
+        """Create an organization, which one then owns, with a built-in bucket to begin with."""
+        return await self._send(
+            Call(
+                "organizations.create",
+                "POST",
+                "/v1/organizations",
+                Organization,
+                body=body(OrganizationCreate, name=name, logo=logo),
+            )
+        )
+
+    async def get(self, organization_id: Id) -> OrganizationDetails:
+        """An organization with its people, orbits, limits and totals."""
+        return await self._send(
+            Call(
+                "organizations.get",
+                "GET",
+                "/v1/organizations/{organization_id}",
+                OrganizationDetails,
+                path={"organization_id": organization_id},
+            )
+        )
+
+    async def update(
+        self, organization_id: Id, *, name: str | UnsetType | None = UNSET, logo: str | UnsetType | None = UNSET
+    ) -> OrganizationDetails:
+        """Change name or logo."""
+        return await self._send(
+            Call(
+                "organizations.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}",
+                OrganizationDetails,
+                path={"organization_id": organization_id},
+                body=body(OrganizationUpdate, name=name, logo=logo),
+            )
+        )
+
+    async def delete(self, organization_id: Id) -> None:
+        """Delete an empty organization."""
+        await self._send(
+            Call(
+                "organizations.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}",
+                type(None),
+                path={"organization_id": organization_id},
+            )
+        )
+
+
+class AsyncOrbits(AsyncGroup):
+    """Workspaces: members, one bucket, and everything below."""
+
+    async def list(self, organization_id: Id) -> builtins.list[OrbitListed]:
+        """The orbits of an organization that one may enter."""
+        return await self._send(
+            Call(
+                "orbits.list",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits",
+                builtins.list[OrbitListed],
+                path={"organization_id": organization_id},
+            )
+        )
+
+    async def create(
+        self,
+        organization_id: Id,
+        *,
+        name: str,
+        bucket_secret_id: Id,
+        members: builtins.list[OrbitMemberAdded] | None = None,
+        notify: bool = False,
+    ) -> Orbit:
+        """Create an orbit on one of the organization's buckets."""
+        return await self._send(
+            Call(
+                "orbits.create",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits",
+                Orbit,
+                path={"organization_id": organization_id},
+                body=body(OrbitCreate, name=name, bucket_secret_id=bucket_secret_id, members=members, notify=notify),
+            )
+        )
+
+    async def get(self, organization_id: Id, orbit_id: Id) -> Orbit:
+        """An orbit with its members and the tags of its collections."""
+        return await self._send(
+            Call(
+                "orbits.get",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}",
+                Orbit,
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+            )
+        )
+
+    async def update(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        *,
+        name: str | UnsetType | None = UNSET,
+        bucket_secret_id: Id | UnsetType | None = UNSET,
+    ) -> Orbit:
+        """Change name or bucket; artifacts that are stored already stay where they are."""
+        return await self._send(
+            Call(
+                "orbits.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}",
+                Orbit,
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                body=body(OrbitUpdate, name=name, bucket_secret_id=bucket_secret_id),
+            )
+        )
+
+    async def delete(self, organization_id: Id, orbit_id: Id) -> None:
+        """Delete an orbit that holds no artifacts and no satellites."""
+        await self._send(
+            Call(
+                "orbits.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}",
+                type(None),
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+            )
+        )
+
+
+class AsyncBuckets(AsyncGroup):
+    """Places for bytes, with their credentials."""
+
+    async def list(self, organization_id: Id) -> builtins.list[Bucket]:
+        """The buckets of an organization, without their credentials."""
+        return await self._send(
+            Call(
+                "buckets.list",
+                "GET",
+                "/v1/organizations/{organization_id}/bucket-secrets",
+                builtins.list[Bucket],
+                path={"organization_id": organization_id},
+            )
+        )
+
+    async def create(
+        self,
+        organization_id: Id,
+        *,
+        endpoint: str,
+        bucket_name: str,
+        type: Literal["s3", "azure"] = "s3",
+        region: str | None = None,
+        access_key: str | None = None,
+        secret_key: str | None = None,
+        session_token: str | None = None,
+        secure: bool | None = None,
+        cert_check: bool | None = None,
+    ) -> Bucket:
+        """Add a bucket; its credentials are encrypted and never given out again."""
+        return await self._send(
+            Call(
+                "buckets.create",
+                "POST",
+                "/v1/organizations/{organization_id}/bucket-secrets",
+                Bucket,
+                path={"organization_id": organization_id},
+                body=body(
+                    BucketCreate,
+                    endpoint=endpoint,
+                    bucket_name=bucket_name,
+                    type=type,
+                    region=region,
+                    access_key=access_key,
+                    secret_key=secret_key,
+                    session_token=session_token,
+                    secure=secure,
+                    cert_check=cert_check,
+                ),
+            )
+        )
+
+    async def get(self, organization_id: Id, secret_id: Id) -> Bucket:
+        """A bucket, without its credentials."""
+        return await self._send(
+            Call(
+                "buckets.get",
+                "GET",
+                "/v1/organizations/{organization_id}/bucket-secrets/{secret_id}",
+                Bucket,
+                path={"organization_id": organization_id, "secret_id": secret_id},
+            )
+        )
+
+    async def update(
+        self,
+        organization_id: Id,
+        secret_id: Id,
+        *,
+        type: Literal["s3", "azure"] | UnsetType | None = UNSET,
+        endpoint: str | UnsetType | None = UNSET,
+        bucket_name: str | UnsetType | None = UNSET,
+        region: str | UnsetType | None = UNSET,
+        access_key: str | UnsetType | None = UNSET,
+        secret_key: str | UnsetType | None = UNSET,
+        session_token: str | UnsetType | None = UNSET,
+        secure: bool | UnsetType | None = UNSET,
+        cert_check: bool | UnsetType | None = UNSET,
+    ) -> Bucket:
+        """Change a bucket's address or credentials."""
+        return await self._send(
+            Call(
+                "buckets.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/bucket-secrets/{secret_id}",
+                Bucket,
+                path={"organization_id": organization_id, "secret_id": secret_id},
+                body=body(
+                    BucketUpdate,
+                    type=type,
+                    endpoint=endpoint,
+                    bucket_name=bucket_name,
+                    region=region,
+                    access_key=access_key,
+                    secret_key=secret_key,
+                    session_token=session_token,
+                    secure=secure,
+                    cert_check=cert_check,
+                ),
+            )
+        )
+
+    async def delete(self, organization_id: Id, secret_id: Id) -> None:
+        """Delete a bucket's entry here, not the bucket; refused while an orbit or an artifact needs it."""
+        await self._send(
+            Call(
+                "buckets.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/bucket-secrets/{secret_id}",
+                type(None),
+                path={"organization_id": organization_id, "secret_id": secret_id},
+            )
+        )
+
+    async def probe_urls(self, organization_id: Id, secret_id: Id) -> BucketUrls:
+        """Signed addresses of a probe object, to see whether the bucket works from where the client is."""
+        return await self._send(
+            Call(
+                "buckets.probe_urls",
+                "POST",
+                "/v1/organizations/{organization_id}/bucket-secrets/{secret_id}/urls",
+                BucketUrls,
+                path={"organization_id": organization_id, "secret_id": secret_id},
+            )
+        )
+
+
+class AsyncUploads(AsyncGroup):
+    """Multipart uploads."""
+
+    async def multipart(
+        self, *, bucket_id: Id, bucket_location: str, size: int, upload_id: str | None = None
+    ) -> MultipartUpload:
+        """The part addresses of an upload that was initiated; for whoever may create the artifact that waits for it."""
+        return await self._send(
+            Call(
+                "uploads.multipart",
+                "POST",
+                "/v1/bucket-secrets/upload/multipart",
+                MultipartUpload,
+                body=body(
+                    MultipartRequest,
+                    bucket_id=bucket_id,
+                    bucket_location=bucket_location,
+                    size=size,
+                    upload_id=upload_id,
+                ),
+            )
+        )
+
+
+class AsyncCollections(AsyncGroup):
+    """Named groups of artifacts inside an orbit."""
+
+    async def create(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        *,
+        name: str,
+        type: Literal[
+            "model", "dataset", "experiment", "model_dataset", "dataset_experiment", "model_experiment", "mixed"
+        ],
+        description: str = "",
+        tags: builtins.list[str] | None = None,
+    ) -> Collection:
+        """Create a collection in an orbit."""
+        return await self._send(
+            Call(
+                "collections.create",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections",
+                Collection,
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                body=body(CollectionCreate, name=name, type=type, description=description, tags=tags),
+            )
+        )
+
+    async def list(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        *,
+        cursor: str | None = None,
+        limit: int = 50,
+        sort_by: Literal["created_at", "name", "type", "description", "total_artifacts"] = "created_at",
+        order: Literal["asc", "desc"] = "desc",
+        search: str | None = None,
+        types: builtins.list[Literal["model", "dataset", "experiment", "mixed"]] | None = None,
+    ) -> Page[Collection]:
+        """The collections of an orbit; `search` looks into names, descriptions and tags."""
+        return await self._send(
+            Call(
+                "collections.list",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections",
+                Page[Collection],
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                query={
+                    "cursor": cursor,
+                    "limit": limit,
+                    "sort_by": sort_by,
+                    "order": order,
+                    "search": search,
+                    "types": types,
+                },
+            )
+        )
+
+    async def get(self, organization_id: Id, orbit_id: Id, collection_id: Id) -> CollectionDetails:
+        """A collection with the tags and the searchable values that occur in it."""
+        return await self._send(
+            Call(
+                "collections.get",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}",
+                CollectionDetails,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "collection_id": collection_id},
+            )
+        )
+
+    async def update(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        collection_id: Id,
+        *,
+        name: str | UnsetType | None = UNSET,
+        description: str | UnsetType | None = UNSET,
+        tags: builtins.list[str] | UnsetType | None = UNSET,
+    ) -> Collection:
+        """Change name, description or tags."""
+        return await self._send(
+            Call(
+                "collections.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}",
+                Collection,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "collection_id": collection_id},
+                body=body(CollectionUpdate, name=name, description=description, tags=tags),
+            )
+        )
+
+    async def delete(self, organization_id: Id, orbit_id: Id, collection_id: Id) -> None:
+        """Delete an empty collection."""
+        await self._send(
+            Call(
+                "collections.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}",
+                type(None),
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "collection_id": collection_id},
+            )
+        )
+
+
+class AsyncArtifacts(AsyncGroup):
+    """Stored files with manifest, digest, file index, metrics and tags."""
+
+    async def create(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        collection_id: Id,
+        *,
+        file_name: str,
+        manifest: dict[str, Any],
+        file_index: dict[str, tuple[int, int]],
+        file_hash: str,
+        size: int,
+        extra_values: dict[str, Any] | UnsetType = UNSET,
+        name: str | None = None,
+        description: str | None = None,
+        tags: builtins.list[str] | None = None,
+        type: Literal["model", "experiment", "dataset"] | None = None,
+    ) -> ArtifactCreated:
+        """Announce an artifact and get the address to which its bytes go."""
+        return await self._send(
+            Call(
+                "artifacts.create",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}/artifacts",
+                ArtifactCreated,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "collection_id": collection_id},
+                body=body(
+                    ArtifactCreate,
+                    file_name=file_name,
+                    manifest=manifest,
+                    file_index=file_index,
+                    file_hash=file_hash,
+                    size=size,
+                    extra_values=extra_values,
+                    name=name,
+                    description=description,
+                    tags=tags,
+                    type=type,
+                ),
+            )
+        )
+
+    async def list(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        *,
+        types: builtins.list[Literal["model", "experiment", "dataset"]] | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+        sort_by: str = "created_at",
+        order: Literal["asc", "desc"] = "desc",
+        collection_ids: builtins.list[Id] | None = None,
+        search: str | None = None,
+        excluded_tracks: builtins.list[Id] | None = None,
+    ) -> Page[ArtifactListed]:
+        """The artifacts of an orbit. `sort_by` is a field or the name of a metric; numbers only, missing ones last."""
+        return await self._send(
+            Call(
+                "artifacts.list",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/artifacts",
+                Page[ArtifactListed],
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                query={
+                    "types": types,
+                    "cursor": cursor,
+                    "limit": limit,
+                    "sort_by": sort_by,
+                    "order": order,
+                    "collection_ids": collection_ids,
+                    "search": search,
+                    "excluded_tracks": excluded_tracks,
+                },
+            )
+        )
+
+    async def get(self, organization_id: Id, orbit_id: Id, collection_id: Id, artifact_id: Id) -> ArtifactDetails:
+        """An artifact with manifest and file index, where it stands and what uses it."""
+        return await self._send(
+            Call(
+                "artifacts.get",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}/artifacts/{artifact_id}",
+                ArtifactDetails,
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "collection_id": collection_id,
+                    "artifact_id": artifact_id,
+                },
+            )
+        )
+
+    async def update(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        collection_id: Id,
+        artifact_id: Id,
+        *,
+        name: str | UnsetType | None = UNSET,
+        description: str | UnsetType | None = UNSET,
+        tags: builtins.list[str] | UnsetType | None = UNSET,
+        status: Literal["uploaded", "upload_failed", "deletion_failed"] | UnsetType | None = UNSET,
+    ) -> Artifact:
+        """Change name, description or tags, or report how an upload or a deletion went.
+
+        Before an upload counts, the server looks into the bucket: without the object, or with another size or
+        checksum than announced, the artifact becomes `upload_failed` and the answer is a conflict.
+        """
+        return await self._send(
+            Call(
+                "artifacts.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}/artifacts/{artifact_id}",
+                Artifact,
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "collection_id": collection_id,
+                    "artifact_id": artifact_id,
+                },
+                body=body(ArtifactUpdate, name=name, description=description, tags=tags, status=status),
+            )
+        )
+
+    async def download_url(self, organization_id: Id, orbit_id: Id, collection_id: Id, artifact_id: Id) -> SignedUrl:
+        """A signed address of the artifact's bytes; it understands ranges."""
+        return await self._send(
+            Call(
+                "artifacts.download_url",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}/artifacts/{artifact_id}/download-url",
+                SignedUrl,
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "collection_id": collection_id,
+                    "artifact_id": artifact_id,
+                },
+            )
+        )
+
+    async def delete_url(self, organization_id: Id, orbit_id: Id, collection_id: Id, artifact_id: Id) -> SignedUrl:
+        """Begin a deletion by the client: a signed address that deletes the bytes. `artifacts.delete` confirms."""
+        return await self._send(
+            Call(
+                "artifacts.delete_url",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}/artifacts/{artifact_id}/delete-url",
+                SignedUrl,
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "collection_id": collection_id,
+                    "artifact_id": artifact_id,
+                },
+            )
+        )
+
+    async def delete(self, organization_id: Id, orbit_id: Id, collection_id: Id, artifact_id: Id) -> None:
+        """Delete an artifact and its bytes; refused while it is deployed or in a track."""
+        await self._send(
+            Call(
+                "artifacts.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}/artifacts/{artifact_id}",
+                type(None),
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "collection_id": collection_id,
+                    "artifact_id": artifact_id,
+                },
+            )
+        )
+
+    async def force_delete(self, organization_id: Id, orbit_id: Id, collection_id: Id, artifact_id: Id) -> None:
+        """Delete an artifact and its bytes in whatever status it is; refused while it is deployed or in a track."""
+        await self._send(
+            Call(
+                "artifacts.force_delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}/artifacts/{artifact_id}/force",
+                type(None),
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "collection_id": collection_id,
+                    "artifact_id": artifact_id,
+                },
+            )
+        )
+
+
+class AsyncTracks(AsyncGroup):
+    """Named lines of versions of artifacts of one type, with stages that point at one version each."""
+
+    async def create(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        *,
+        name: str,
+        artifact_type: Literal["model", "experiment", "dataset"],
+        description: str | None = None,
+        tags: builtins.list[str] | None = None,
+        stages: builtins.list[str] | UnsetType = UNSET,
+    ) -> Track:
+        """Create a track with its stages."""
+        return await self._send(
+            Call(
+                "tracks.create",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks",
+                Track,
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                body=body(
+                    TrackCreate,
+                    name=name,
+                    artifact_type=artifact_type,
+                    description=description,
+                    tags=tags,
+                    stages=stages,
+                ),
+            )
+        )
+
+    async def list(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        *,
+        cursor: str | None = None,
+        limit: int = 50,
+        sort_by: Literal["name", "description", "total_entries", "created_at"] = "created_at",
+        order: Literal["asc", "desc"] = "desc",
+        search: str | None = None,
+        types: builtins.list[Literal["model", "experiment", "dataset"]] | None = None,
+    ) -> Page[Track]:
+        """The tracks of an orbit; `search` looks into names and descriptions."""
+        return await self._send(
+            Call(
+                "tracks.list",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks",
+                Page[Track],
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                query={
+                    "cursor": cursor,
+                    "limit": limit,
+                    "sort_by": sort_by,
+                    "order": order,
+                    "search": search,
+                    "types": types,
+                },
+            )
+        )
+
+    async def get(self, organization_id: Id, orbit_id: Id, track_id: Id) -> Track:
+        """A track with its stages."""
+        return await self._send(
+            Call(
+                "tracks.get",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}",
+                Track,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
+            )
+        )
+
+    async def update(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        track_id: Id,
+        *,
+        name: str | UnsetType | None = UNSET,
+        description: str | UnsetType | None = UNSET,
+        tags: builtins.list[str] | UnsetType | None = UNSET,
+        stages: builtins.list[StageChange] | UnsetType | None = UNSET,
+    ) -> Track:
+        """Change name, description, tags or the list of stages; a stage that holds a version cannot be dropped."""
+        return await self._send(
+            Call(
+                "tracks.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}",
+                Track,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
+                body=body(TrackUpdate, name=name, description=description, tags=tags, stages=stages),
+            )
+        )
+
+    async def delete(self, organization_id: Id, orbit_id: Id, track_id: Id) -> None:
+        """Delete a track with its versions; the artifacts stay."""
+        await self._send(
+            Call(
+                "tracks.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}",
+                type(None),
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
+            )
+        )
+
+    async def stages(self, organization_id: Id, orbit_id: Id, track_id: Id) -> builtins.list[Stage]:
+        """The stages of a track, in their order."""
+        return await self._send(
+            Call(
+                "tracks.stages",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/stages",
+                builtins.list[Stage],
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
+            )
+        )
+
+
+class AsyncTrackEntries(AsyncGroup):
+    """The versions of a track, and the stages that they are in."""
+
+    async def create(
+        self, organization_id: Id, orbit_id: Id, track_id: Id, *, artifact_id: Id, stage_id: Id | None = None
+    ) -> TrackEntry:
+        """Add an uploaded artifact as the next version, into a stage if wished."""
+        return await self._send(
+            Call(
+                "track_entries.create",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/entries",
+                TrackEntry,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
+                body=body(TrackEntryCreate, artifact_id=artifact_id, stage_id=stage_id),
+            )
+        )
+
+    async def list(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        track_id: Id,
+        *,
+        cursor: str | None = None,
+        limit: int = 50,
+        sort_by: Literal["artifact_name", "description", "stage", "version", "created_at"] = "created_at",
+        order: Literal["asc", "desc"] = "desc",
+        stage: Id | None = None,
+    ) -> Page[TrackEntry]:
+        """The versions of a track; `stage` asks for the one in that stage."""
+        return await self._send(
+            Call(
+                "track_entries.list",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/entries",
+                Page[TrackEntry],
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
+                query={"cursor": cursor, "limit": limit, "sort_by": sort_by, "order": order, "stage": stage},
+            )
+        )
+
+    async def delete_many(
+        self, organization_id: Id, orbit_id: Id, track_id: Id, *, entry_ids: builtins.list[Id]
+    ) -> None:
+        """Take versions out of a track; all of them, or, if one is not of this track, none."""
+        await self._send(
+            Call(
+                "track_entries.delete_many",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/entries",
+                type(None),
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
+                body=body(TrackEntriesDelete, entry_ids=entry_ids),
+            )
+        )
+
+    async def by_stage(self, organization_id: Id, orbit_id: Id, track_id: Id, *, stage_id: Id) -> TrackEntry:
+        """The version that is in a stage."""
+        return await self._send(
+            Call(
+                "track_entries.by_stage",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/entries/by-stage",
+                TrackEntry,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
+                query={"stage_id": stage_id},
+            )
+        )
+
+    async def get(self, organization_id: Id, orbit_id: Id, track_id: Id, entry_id: Id) -> TrackEntry:
+        """One version of a track."""
+        return await self._send(
+            Call(
+                "track_entries.get",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/entries/{entry_id}",
+                TrackEntry,
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "track_id": track_id,
+                    "entry_id": entry_id,
+                },
+            )
+        )
+
+    async def update(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        track_id: Id,
+        entry_id: Id,
+        *,
+        stage_id: Id | UnsetType | None = UNSET,
+        force: bool = False,
+    ) -> TrackEntry:
+        """Move a version into a stage, or out of it (null). `force` takes the stage from the version that has it."""
+        return await self._send(
+            Call(
+                "track_entries.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/entries/{entry_id}",
+                TrackEntry,
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "track_id": track_id,
+                    "entry_id": entry_id,
+                },
+                query={"force": force},
+                body=body(TrackEntryUpdate, stage_id=stage_id),
+            )
+        )
+
+    async def delete(self, organization_id: Id, orbit_id: Id, track_id: Id, entry_id: Id) -> None:
+        """Take a version out of a track; its number is not given again, and the artifact stays."""
+        await self._send(
+            Call(
+                "track_entries.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/entries/{entry_id}",
+                type(None),
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "track_id": track_id,
+                    "entry_id": entry_id,
+                },
+            )
+        )
+
+
+class AsyncSatellites(AsyncGroup):
+    """Workers attached to an orbit, which run its deployments."""
+
+    async def create(
+        self, organization_id: Id, orbit_id: Id, *, name: str | None = None, description: str | None = None
+    ) -> SatelliteCreated:
+        """Create a satellite; start it with the key that the answer shows, this once."""
+        return await self._send(
+            Call(
+                "satellites.create",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/satellites",
+                SatelliteCreated,
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                body=body(SatelliteCreate, name=name, description=description),
+            )
+        )
+
+    async def list(self, organization_id: Id, orbit_id: Id, *, paired: bool | None = None) -> builtins.list[Satellite]:
+        """The satellites of an orbit; `paired` chooses those that have, or have not, been started yet."""
+        return await self._send(
+            Call(
+                "satellites.list",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/satellites",
+                builtins.list[Satellite],
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                query={"paired": paired},
+            )
+        )
+
+    async def get(self, organization_id: Id, orbit_id: Id, satellite_id: Id) -> Satellite:
+        """A satellite."""
+        return await self._send(
+            Call(
+                "satellites.get",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/satellites/{satellite_id}",
+                Satellite,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "satellite_id": satellite_id},
+            )
+        )
+
+    async def update(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        satellite_id: Id,
+        *,
+        name: str | UnsetType | None = UNSET,
+        description: str | UnsetType | None = UNSET,
+    ) -> Satellite:
+        """Change name or description."""
+        return await self._send(
+            Call(
+                "satellites.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/satellites/{satellite_id}",
+                Satellite,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "satellite_id": satellite_id},
+                body=body(SatelliteUpdate, name=name, description=description),
+            )
+        )
+
+    async def delete(self, organization_id: Id, orbit_id: Id, satellite_id: Id) -> None:
+        """Delete a satellite that has no deployments; its key stops working."""
+        await self._send(
+            Call(
+                "satellites.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/satellites/{satellite_id}",
+                type(None),
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "satellite_id": satellite_id},
+            )
+        )
+
+    async def rotate_key(self, organization_id: Id, orbit_id: Id, satellite_id: Id) -> ApiKeyCreated:
+        """Give a satellite a new key; the old one stops working at once."""
+        return await self._send(
+            Call(
+                "satellites.rotate_key",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/satellites/{satellite_id}/api-key",
+                ApiKeyCreated,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "satellite_id": satellite_id},
+            )
+        )
+
+
+class AsyncDeployments(AsyncGroup):
+    """Models served on satellites."""
+
+    async def create(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        *,
+        satellite_id: Id,
+        artifact_id: Id,
+        name: str,
+        satellite_parameters: dict[str, bool | int | str] | UnsetType = UNSET,
+        description: str | None = None,
+        env_variables: dict[str, str] | UnsetType = UNSET,
+        dynamic_attributes_secrets: dict[str, Id] | UnsetType = UNSET,
+        env_variables_secrets: dict[str, Id] | UnsetType = UNSET,
+        tags: builtins.list[str] | None = None,
+    ) -> Deployment:
+        """Deploy an uploaded model on a paired satellite; the satellite takes it from there."""
+        return await self._send(
+            Call(
+                "deployments.create",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments",
+                Deployment,
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                body=body(
+                    DeploymentCreate,
+                    satellite_id=satellite_id,
+                    artifact_id=artifact_id,
+                    name=name,
+                    satellite_parameters=satellite_parameters,
+                    description=description,
+                    env_variables=env_variables,
+                    dynamic_attributes_secrets=dynamic_attributes_secrets,
+                    env_variables_secrets=env_variables_secrets,
+                    tags=tags,
+                ),
+            )
+        )
+
+    async def list(self, organization_id: Id, orbit_id: Id) -> builtins.list[Deployment]:
+        """The deployments of an orbit, newest first."""
+        return await self._send(
+            Call(
+                "deployments.list",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments",
+                builtins.list[Deployment],
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+            )
+        )
+
+    async def get(self, organization_id: Id, orbit_id: Id, deployment_id: Id) -> Deployment:
+        """A deployment."""
+        return await self._send(
+            Call(
+                "deployments.get",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}",
+                Deployment,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+            )
+        )
+
+    async def update(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        deployment_id: Id,
+        *,
+        name: str | UnsetType | None = UNSET,
+        description: str | UnsetType | None = UNSET,
+        tags: builtins.list[str] | UnsetType | None = UNSET,
+        dynamic_attributes_secrets: dict[str, Id] | UnsetType | None = UNSET,
+    ) -> Deployment:
+        """Change name, description or tags."""
+        return await self._send(
+            Call(
+                "deployments.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}",
+                Deployment,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+                body=body(
+                    DeploymentUpdate,
+                    name=name,
+                    description=description,
+                    tags=tags,
+                    dynamic_attributes_secrets=dynamic_attributes_secrets,
+                ),
+            )
+        )
+
+    async def delete(self, organization_id: Id, orbit_id: Id, deployment_id: Id) -> Task:
+        """Ask the satellite to take a deployment down; the answer is the task that does it."""
+        return await self._send(
+            Call(
+                "deployments.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}",
+                Task,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+            )
+        )
+
+    async def force_delete(self, organization_id: Id, orbit_id: Id, deployment_id: Id) -> None:
+        """Forget a deployment at once, even when its satellite is away; the satellite cleans up when it is back."""
+        await self._send(
+            Call(
+                "deployments.force_delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}/force",
+                type(None),
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+            )
+        )
+
+
+class AsyncAgent(AsyncGroup):
+    """The satellite's own door to the registry."""
+
+    async def pair(
+        self, *, base_url: str, capabilities: dict[str, dict[str, Any] | None], slug: str | None = None
+    ) -> Satellite:
+        """Say at each start where one serves and what one can do."""
+        return await self._send(
+            Call(
+                "agent.pair",
+                "POST",
+                "/satellites/v1/pair",
+                Satellite,
+                body=body(SatellitePair, base_url=base_url, capabilities=capabilities, slug=slug),
+            )
+        )
+
+    async def tasks(
+        self, *, status: Literal["pending", "running", "done", "failed"] | None = None, wait: float = 0
+    ) -> builtins.list[Task]:
+        """One's tasks; with ``status=pending`` those to claim now. `wait`: seconds to wait for one to come."""
+        return await self._send(
+            Call(
+                "agent.tasks",
+                "GET",
+                "/satellites/v1/tasks",
+                builtins.list[Task],
+                query={"status": status, "wait": wait},
+            )
+        )
+
+    async def update_task(
+        self,
+        task_id: Id,
+        *,
+        status: Literal["pending", "running", "done", "failed"],
+        result: dict[str, Any] | None = None,
+        lease_token: Id | None = None,
+        lease_seconds: float | None = None,
+    ) -> Task:
+        """``running`` claims a task, and a second claim is refused; ``done`` and ``failed`` end it."""
+        return await self._send(
+            Call(
+                "agent.update_task",
+                "POST",
+                "/satellites/v1/tasks/{task_id}/status",
+                Task,
+                path={"task_id": task_id},
+                body=body(
+                    TaskUpdate, status=status, result=result, lease_token=lease_token, lease_seconds=lease_seconds
+                ),
+            )
+        )
+
+    async def renew_task(self, task_id: Id, *, lease_token: Id, lease_seconds: float = 30) -> Task:
+        """Keep a task that one has claimed for a while longer."""
+        return await self._send(
+            Call(
+                "agent.renew_task",
+                "POST",
+                "/satellites/v1/tasks/{task_id}/renew",
+                Task,
+                path={"task_id": task_id},
+                body=body(TaskRenew, lease_token=lease_token, lease_seconds=lease_seconds),
+            )
+        )
+
+    async def deployments(self) -> builtins.list[Deployment]:
+        """What shall run here, and what shall not run any more."""
+        return await self._send(
+            Call("agent.deployments", "GET", "/satellites/v1/deployments", builtins.list[Deployment])
+        )
+
+    async def deployment(self, deployment_id: Id) -> Deployment:
+        """One deployment."""
+        return await self._send(
+            Call(
+                "agent.deployment",
+                "GET",
+                "/satellites/v1/deployments/{deployment_id}",
+                Deployment,
+                path={"deployment_id": deployment_id},
+            )
+        )
+
+    async def update_deployment(
+        self,
+        deployment_id: Id,
+        *,
+        inference_url: str | UnsetType | None = UNSET,
+        status: Literal["pending", "active", "failed", "deletion_pending", "deletion_failed", "not_responding"]
+        | UnsetType
+        | None = UNSET,
+        tags: builtins.list[str] | UnsetType | None = UNSET,
+        schemas: dict[str, Any] | UnsetType | None = UNSET,
+        error_message: dict[str, Any] | UnsetType | None = UNSET,
+        generation: int | None = None,
+    ) -> Deployment:
+        """Report what one observes. A report about an older generation than the desired one is refused."""
+        return await self._send(
+            Call(
+                "agent.update_deployment",
+                "PATCH",
+                "/satellites/v1/deployments/{deployment_id}",
+                Deployment,
+                path={"deployment_id": deployment_id},
+                body=body(
+                    DeploymentReport,
+                    inference_url=inference_url,
+                    status=status,
+                    tags=tags,
+                    schemas=schemas,
+                    error_message=error_message,
+                    generation=generation,
+                ),
+            )
+        )
+
+    async def update_deployment_status(
+        self,
+        deployment_id: Id,
+        *,
+        status: Literal["pending", "active", "failed", "deletion_pending", "deletion_failed", "not_responding"],
+    ) -> Deployment:
+        """Report the status alone."""
+        return await self._send(
+            Call(
+                "agent.update_deployment_status",
+                "PATCH",
+                "/satellites/v1/deployments/{deployment_id}/status",
+                Deployment,
+                path={"deployment_id": deployment_id},
+                body=body(DeploymentStatusReport, status=status),
+            )
+        )
+
+    async def delete_deployment(self, deployment_id: Id) -> None:
+        """Confirm that a deployment that was to be deleted is gone."""
+        await self._send(
+            Call(
+                "agent.delete_deployment",
+                "DELETE",
+                "/satellites/v1/deployments/{deployment_id}",
+                type(None),
+                path={"deployment_id": deployment_id},
+            )
+        )
+
+    async def inference_access(self, *, api_key: str) -> InferenceAccessAnswer:
+        """Whether an API key that somebody has sent opens the deployments here."""
+        return await self._send(
+            Call(
+                "agent.inference_access",
+                "POST",
+                "/satellites/v1/deployments/inference-access",
+                InferenceAccessAnswer,
+                body=body(InferenceAccess, api_key=api_key),
+            )
+        )
+
+    async def artifact(self, artifact_id: Id) -> ArtifactForSatellite:
+        """An artifact that a deployment here refers to, with a signed address of its bytes."""
+        return await self._send(
+            Call(
+                "agent.artifact",
+                "GET",
+                "/satellites/v1/artifacts/{artifact_id}",
+                ArtifactForSatellite,
+                path={"artifact_id": artifact_id},
+            )
+        )
+
+    async def artifact_url(self, artifact_id: Id) -> SignedUrl:
+        """A signed address of the bytes of an artifact that a deployment here refers to."""
+        return await self._send(
+            Call(
+                "agent.artifact_url",
+                "GET",
+                "/satellites/v1/artifacts/{artifact_id}/download-url",
+                SignedUrl,
+                path={"artifact_id": artifact_id},
+            )
+        )
+
+    async def model(self, model_artifact_id: Id) -> ModelForSatellite:
+        """The same as `agent.artifact`, under its old name."""
+        return await self._send(
+            Call(
+                "agent.model",
+                "GET",
+                "/satellites/v1/model_artifacts/{model_artifact_id}",
+                ModelForSatellite,
+                path={"model_artifact_id": model_artifact_id},
+            )
+        )
+
+    async def model_url(self, model_artifact_id: Id) -> SignedUrl:
+        """The same as `agent.artifact_url`, under its old name."""
+        return await self._send(
+            Call(
+                "agent.model_url",
+                "GET",
+                "/satellites/v1/model_artifacts/{model_artifact_id}/download-url",
+                SignedUrl,
+                path={"model_artifact_id": model_artifact_id},
+            )
+        )
+
+
+class AsyncApi:
+    """Every resource of the platform, to be awaited."""
+
+    def __init__(self, send: SendAsync) -> None:
+        self.auth = AsyncAuth(send)
+        self.api_keys = AsyncApiKeys(send)
+        self.organizations = AsyncOrganizations(send)
+        self.orbits = AsyncOrbits(send)
+        self.buckets = AsyncBuckets(send)
+        self.uploads = AsyncUploads(send)
+        self.collections = AsyncCollections(send)
+        self.artifacts = AsyncArtifacts(send)
+        self.tracks = AsyncTracks(send)
+        self.track_entries = AsyncTrackEntries(send)
+        self.satellites = AsyncSatellites(send)
+        self.deployments = AsyncDeployments(send)
+        self.agent = AsyncAgent(send)

@@ -1,0 +1,54 @@
+"""What a server process shares: settings, keys, database, service, threads, notifications."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Self
+
+from luml_app.core.db import Database, Listener
+from luml_app.core.keys import Keys
+from luml_app.core.scope import Credentials
+from luml_app.core.service import Answer, Request, Service
+from luml_app.core.settings import Settings
+from luml_app.resources import all_operations
+from luml_app.web.hub import Hub
+from luml_app.web.local import LocalApi
+
+
+@dataclass
+class House:
+    """Everything a handler or a page may need. Nothing connects before the first call."""
+
+    settings: Settings
+    keys: Keys
+    database: Database
+    service: Service
+    hub: Hub
+    listener: Listener
+    threads: ThreadPoolExecutor
+
+    @classmethod
+    def build(cls, settings: Settings, keys: Keys) -> Self:
+        """Put the parts together. Raises ConfigurationError without a database address."""
+        database = Database(settings.database_url or "", pool_size=settings.pool_size)
+        hub = Hub()
+        # As many threads as connections: a thread that would only wait for a connection is of no use.
+        threads = ThreadPoolExecutor(settings.pool_size, thread_name_prefix="luml-operation")
+        service = Service(all_operations(), database, keys, settings)
+        return cls(settings, keys, database, service, hub, Listener(database, hub.receive), threads)
+
+    async def call(self, request: Request) -> Answer:
+        """Run an operation in a thread of the pool."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, self.service.call, request)
+
+    def api(self, credentials: Credentials) -> LocalApi:
+        """The api for widgets and pages of this process, in the name of a caller."""
+        return LocalApi(self.service, credentials)
+
+    def close(self, *_: Any) -> None:
+        """Stop threads and connections."""
+        self.listener.stop()
+        self.threads.shutdown(wait=True, cancel_futures=True)
+        self.database.close()

@@ -1,0 +1,46 @@
+"""Who calls: one function for REST, pages and websockets."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from tornado.httputil import HTTPServerRequest
+
+from luml_app.core.scope import Credentials
+from luml_app.resources.auth import ACCESS, REFRESH
+from luml_app.schemas.errors import Forbidden
+
+_SAFE = {"GET", "HEAD", "OPTIONS"}
+
+
+def credentials_of(request: HTTPServerRequest) -> Credentials:
+    """What the request shows: the Bearer token first, else the cookie."""
+    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+    token = bearer.strip() if scheme.lower() == "bearer" and bearer.strip() else _cookie(request, ACCESS)
+    return Credentials(
+        token=token,
+        refresh_token=_cookie(request, REFRESH),
+        ip=request.remote_ip,
+        user_agent=request.headers.get("User-Agent"),
+    )
+
+
+def check_origin(request: HTTPServerRequest) -> None:
+    """Refuse another site's unsafe request that would ride on the browser's cookies. Raises Forbidden."""
+    by_cookie = "Authorization" not in request.headers and request.headers.get("Cookie")
+    if request.method in _SAFE or not by_cookie:
+        return
+    if request.headers.get("Sec-Fetch-Site") in {"same-origin", "none"}:
+        return
+    origin = request.headers.get("Origin")
+    # Programs that keep cookies, like older clients, send neither header; browsers always send one of them.
+    if origin is None and "Sec-Fetch-Site" not in request.headers:
+        return
+    if origin is None or urlsplit(origin).netloc != request.host:
+        raise Forbidden("This request comes from another site; with cookies only the platform's own pages may write.")
+
+
+def _cookie(request: HTTPServerRequest, name: str) -> str | None:
+    found: Any = request.cookies.get(name)
+    return found.value if found and found.value else None

@@ -1,0 +1,197 @@
+"""REST: one thin handler for all operations. It parses, calls, and writes JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from typing import Any
+
+import msgspec
+from tornado.routing import URLSpec
+from tornado.web import RequestHandler
+
+from luml_app.core.operations import Operation
+from luml_app.core.service import Answer, Request, problem_of
+from luml_app.schemas.errors import BadRequest, Invalid, LumlError, NotFound, Problem, ServerFault
+from luml_app.web.errors import body_of, status_of
+from luml_app.web.house import House
+from luml_app.web.metrics import REQUESTS, SECONDS
+from luml_app.web.principal import check_origin, credentials_of
+
+log = logging.getLogger(__name__)
+
+
+def rest_routes(house: House) -> list[URLSpec]:
+    """The routes of all operations; several operations may share a path."""
+    by_path: dict[str, dict[str, Operation]] = {}
+    for operation in house.service.operations.values():
+        for path in (operation.path, *operation.aliases):
+            by_path.setdefault(path, {})[operation.method] = operation
+    # Plain words before parameters, so that `entries/by-stage` is not taken for an entry's id.
+    ordered = sorted(by_path.items(), key=lambda item: (item[0].count("{"), item[0]))
+    return [URLSpec(_pattern(path), OperationHandler, {"house": house, "methods": by}) for path, by in ordered]
+
+
+def _pattern(path: str) -> str:
+    return re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path) + "/?"
+
+
+class JsonHandler(RequestHandler):
+    """Answers in JSON, errors included."""
+
+    def set_default_headers(self) -> None:
+        """No sniffing, no caching of what is private."""
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.clear_header("Server")
+
+    def write_json(self, value: Any, status: int = 200) -> None:
+        """Finish with a JSON body."""
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json")
+        self.finish(msgspec.json.encode(value))
+
+    def write_failure(self, error: LumlError) -> None:
+        """Finish with an error."""
+        if error.retry_after is not None:
+            self.set_header("Retry-After", f"{error.retry_after:g}")
+        if status_of(error) == 401:
+            self.set_header("WWW-Authenticate", "Bearer")
+        self.write_json(body_of(error), status_of(error))
+
+    def write_error(self, status_code: int, **_: Any) -> None:
+        """What Tornado itself refuses, in the same form."""
+        self.set_header("Content-Type", "application/json")
+        self.finish(msgspec.json.encode({"detail": self._reason}))
+
+
+class UnknownPath(JsonHandler):
+    """Answers for paths that are none."""
+
+    def prepare(self) -> None:
+        """Say so."""
+        self.write_failure(NotFound("There is nothing at this address; the reference is at /docs/api."))
+
+
+class OperationHandler(JsonHandler):
+    """Runs the operation of a path and a method."""
+
+    def initialize(self, house: House, methods: dict[str, Operation]) -> None:
+        """Tornado's constructor."""
+        self.house = house
+        self.methods = methods
+        self._gone = False
+
+    def compute_etag(self) -> None:
+        """None: hashing every answer costs more than it saves."""
+
+    def on_connection_close(self) -> None:
+        """The client has left; a long poll ends."""
+        self._gone = True
+
+    async def get(self, **path: str) -> None:
+        """Run the operation."""
+        await self._serve(path)
+
+    post = put = patch = delete = get
+
+    async def _serve(self, path: dict[str, str]) -> None:
+        operation = self.methods.get(self.request.method or "")
+        if operation is None:
+            self.set_header("Allow", ", ".join(sorted(self.methods)))
+            self.write_json({"detail": "Method Not Allowed"}, 405)
+            return
+        started = time.perf_counter()
+        try:
+            await self._run(operation, path)
+        except LumlError as error:
+            self.write_failure(error)
+        except Exception:
+            log.exception("%s failed", operation.name)
+            self.write_failure(ServerFault())
+        finally:
+            REQUESTS.labels(operation.name, str(self.get_status())).inc()
+            if operation.wakes_on is None:
+                SECONDS.labels(operation.name).observe(time.perf_counter() - started)
+
+    async def _run(self, operation: Operation, path: dict[str, str]) -> None:
+        check_origin(self.request)
+        credentials = credentials_of(self.request)
+        request = Request(operation, path, self._query(operation), self._body(operation), credentials)
+        answer = await self._answer(request)
+        for name, (value, seconds) in answer.cookies.items():
+            self._set_cookie(name, value, seconds)
+        if operation.status == 204:
+            self.set_status(204)
+            self.finish()
+        else:
+            self.write_json(answer.value, operation.status)
+
+    async def _answer(self, request: Request) -> Answer:
+        prefix, seconds = request.operation.wakes_on, _seconds(request)
+        if prefix is None or not seconds:
+            return await self.house.call(request)
+        deadline = time.monotonic() + seconds
+        with self.house.hub.waiting(prefix) as waiter:
+            while True:
+                answer = await self.house.call(request)
+                left = deadline - time.monotonic()
+                if answer.value or left <= 0 or self._gone:
+                    return answer
+                await waiter.wait(answer.caller_id, left)
+
+    def _query(self, operation: Operation) -> dict[str, Any]:
+        sent: dict[str, Any] = {}
+        for name, parameter in operation.query.items():
+            values = [raw.decode("utf-8", "replace") for raw in self.request.query_arguments.get(name, [])]
+            if any("\0" in value for value in values):
+                raise Invalid.field(name, "A NUL character cannot be searched for or stored.", where="query")
+            if values:
+                sent[name] = values if "list[" in str(parameter.annotation) else values[-1]
+        return sent
+
+    def _body(self, operation: Operation) -> Any:
+        if operation.body is None:
+            return None
+        raw = self.request.body
+        if b"\\u0000" in raw and b"\\\\u0000" not in raw:
+            raise Invalid(problems=[Problem(["body"], "A NUL character (\\u0000) cannot be stored; remove it.")])
+        try:
+            return msgspec.json.decode(raw, type=operation.body)
+        except msgspec.ValidationError as error:
+            raise Invalid(problems=[problem_of(error, ["body"])]) from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Invalid(problems=[Problem(["body"], f"This is not JSON: {error}", "json_invalid")]) from error
+        except RecursionError as error:
+            raise BadRequest("The JSON is nested too deeply.") from error
+
+    def _set_cookie(self, name: str, value: str, seconds: int) -> None:
+        options: dict[str, Any] = {
+            "path": "/",
+            "httponly": True,
+            "samesite": "Lax",
+            "secure": self.house.settings.secure,
+        }
+        if seconds:
+            self.set_cookie(name, value, max_age=seconds, **options)
+        else:
+            self.clear_cookie(name, **options)
+
+
+def _seconds(request: Request) -> float:
+    try:
+        return min(max(float(request.query.get("wait") or 0), 0.0), 60.0)
+    except ValueError:
+        return 0.0
+
+
+async def until_ready(house: House) -> bool:
+    """Whether the database answers and has this code's schema."""
+    from luml_app.core.migrating import is_current
+
+    try:
+        return await asyncio.get_running_loop().run_in_executor(house.threads, is_current, house.database)
+    except LumlError:
+        return False
