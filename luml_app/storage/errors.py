@@ -1,7 +1,7 @@
 """What can go wrong with bytes in a bucket.
 
 The names are those of S3's error codes, because a client of the built-in store meets them as such:
-the name of the class is the `<Code>` of the XML answer. Which HTTP status belongs to it, `luml_app.web.store` says.
+the name of the class is the `<Code>` of the XML answer. `luml_app.web.store_answers` adds the HTTP status.
 """
 
 from __future__ import annotations

@@ -144,9 +144,9 @@ def test_an_upload_killed_in_the_middle_leaves_nothing(
 
 def test_a_silent_client_is_given_up(tmp_path: Path) -> None:
     with running(StoreServer(tmp_path, settings={"patience": 0.2})) as server:
-        connection = raw_put(server.bucket().upload_url("key", LIFETIME), 1000)
-        connection.sendall(b"x")
-        assert connection.recv(100) == b""
+        with raw_put(server.bucket().upload_url("key", LIFETIME), 1000) as connection:
+            connection.sendall(b"x")
+            assert connection.recv(100) == b""
         eventually(lambda: not server.files(), "nothing is left")
 
 
