@@ -1,0 +1,59 @@
+"""`python -m satellite`: the composition root. Settings come from the environment."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from types import FrameType
+
+from satellite.daemon import AlreadyRunning, Daemon
+from satellite.gateway.supervisor import GatewayFailed
+from satellite.platform import Unauthorized
+from satellite.runtimes.interface import RuntimeFailure
+from satellite.settings import Settings, SettingsError, from_environment
+
+
+def run(settings: Settings) -> int:
+    """Run a satellite until SIGTERM or SIGINT; returns the exit code. For the main thread of a process."""
+    stop = threading.Event()
+
+    def told_to_stop(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        daemon.stopping.set()
+
+    daemon = Daemon(settings)
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, told_to_stop)
+    try:
+        daemon.start()
+        stop.wait()
+    except Unauthorized as error:
+        return refuse(f"The platform refuses this satellite's key: {error}")
+    except (AlreadyRunning, GatewayFailed, RuntimeFailure) as error:
+        return refuse(str(error))
+    finally:
+        daemon.stop()
+    return 0
+
+
+def refuse(message: str) -> int:
+    """One clear sentence instead of a traceback."""
+    print(message, file=sys.stderr)
+    return 1
+
+
+def main() -> int:
+    """Read settings, log to standard error, run."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        settings = from_environment()
+    except SettingsError as error:
+        return refuse(str(error))
+    return run(settings)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,127 @@
+"""The satellite put together: started, watched over and stopped in order."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+import psutil
+
+from satellite.capabilities import CAPABILITIES
+from satellite.gateway.settings import GatewaySettings
+from satellite.gateway.supervisor import GatewaySupervisor
+from satellite.jobs import Worker
+from satellite.platform import PlatformAway, PlatformError, Unauthorized
+from satellite.reconciler import Reconciler
+from satellite.rest import RestPlatform
+from satellite.rollout import Rollout
+from satellite.runtimes.choice import choose_runtime
+from satellite.settings import Settings
+
+log = logging.getLogger("satellite")
+
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 10.0
+
+
+class AlreadyRunning(Exception):  # noqa: N818
+    """Another satellite works in the same data folder."""
+
+
+class Daemon:
+    """One satellite. `start` returns when it is paired and listening for jobs; `stop` leaves nothing behind."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.stopping = threading.Event()
+        self.closers = contextlib.ExitStack()
+
+    def start(self) -> None:
+        """Bring everything up, in the order in which the parts need each other.
+
+        Raises AlreadyRunning, Unauthorized, GatewayFailed and RuntimeFailure (no runtime works here).
+        """
+        settings = self.settings
+        self.closers.enter_context(only_one(settings.data))
+        # Callbacks run last in, first out: children that nothing else has ended are ended at the very end.
+        self.closers.callback(end_children)
+        runtime, why = choose_runtime(settings)
+        log.info("Runtime: %s (%s)", runtime.name, why)
+        self.closers.callback(runtime.close, settings.stop_replicas)
+        platform = RestPlatform(settings.platform_url, settings.token)
+        gateway = GatewaySupervisor(gateway_settings(settings), dict(settings.inherited))
+        gateway.start()
+        self.closers.callback(gateway.stop)
+        self.closers.callback(platform.close)
+        base_url = settings.base_url or gateway.url
+        rollout = Rollout(settings, platform, runtime, gateway, base_url)
+        self.closers.callback(rollout.close)
+        reconciler = Reconciler(platform, runtime, rollout, settings.reconcile_seconds)
+        worker = Worker(platform, reconciler, settings.lease_seconds, settings.poll_seconds, settings.workers)
+        self.closers.callback(reconciler.stop)
+        self.closers.callback(worker.stop)
+        self.pair(platform, base_url)
+        reconciler.start()
+        worker.start()
+        log.info("Serving at %s", base_url)
+
+    def stop(self) -> None:
+        """Stop everything; returns when it has stopped."""
+        self.stopping.set()
+        self.closers.close()
+
+    def pair(self, platform: RestPlatform, base_url: str) -> None:
+        """Announce the satellite, as often as it takes; only a key that is refused is final."""
+        pause = FIRST_PAUSE
+        while not self.stopping.is_set():
+            try:
+                satellite_id = platform.pair(base_url, CAPABILITIES, self.settings.slug)
+                log.info("Paired with %s as %s", self.settings.platform_url, satellite_id)
+                return
+            except Unauthorized:
+                raise
+            except (PlatformAway, PlatformError) as error:
+                log.warning("Cannot pair yet: %s", error)
+                self.stopping.wait(pause)
+                pause = min(LONGEST_PAUSE, pause * 2)
+
+
+def gateway_settings(settings: Settings) -> GatewaySettings:
+    """The part of the settings that the gateway is told."""
+    return GatewaySettings(
+        host=settings.gateway_host,
+        port=settings.gateway_port,
+        folder=str(settings.data),
+        platform_url=settings.platform_url,
+        token=settings.token,
+        body_limit=settings.body_limit,
+        queue_limit=settings.queue_limit,
+        concurrency=settings.concurrency,
+        request_seconds=settings.request_seconds,
+        stale_seconds=settings.stale_seconds,
+    )
+
+
+@contextlib.contextmanager
+def only_one(data: Path) -> Iterator[TextIO]:
+    """Hold the data folder; raises AlreadyRunning. The lock ends with the process, however that ends."""
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (data / "satellite.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning(f"Another satellite is running in {data}") from None
+        yield handle
+
+
+def end_children() -> None:
+    """End what is still running for us: the builder of an environment, mostly."""
+    children = psutil.Process().children()
+    for child in children:
+        if any("uv" in Path(part).name for part in child.cmdline()[:1]):
+            child.terminate()

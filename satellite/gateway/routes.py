@@ -1,0 +1,80 @@
+"""The table that says where each deployment is served: written by the satellite, read by the gateway.
+
+It is a file, so the gateway keeps serving while the satellite restarts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from satellite.model_server.command import write_whole
+
+State = Literal["ready", "starting", "failed"]
+
+
+class Route(msgspec.Struct, frozen=True):
+    """Where one deployment is served; `url` is that of a model server, given once it is ready."""
+
+    state: State
+    url: str = ""
+    digest: str = ""
+    inference_url: str = ""
+
+
+class Routes(msgspec.Struct, frozen=True):
+    """All routes. `version` grows with every change, so that the writer can tell when the reader has caught up."""
+
+    version: int = 0
+    routes: dict[str, Route] = {}
+
+
+class RouteWriter:
+    """The satellite's side: keeps the table and writes it whenever it changes. Not for several threads at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.table = read_routes(path) or Routes()
+
+    def get(self, deployment_id: str) -> Route | None:
+        """The route of one deployment."""
+        return self.table.routes.get(deployment_id)
+
+    def set(self, deployment_id: str, route: Route | None) -> int:
+        """Put or (None) remove a route; returns the version of the table that holds the change."""
+        if self.get(deployment_id) == route:
+            return self.table.version
+        routes = {name: kept for name, kept in self.table.routes.items() if name != deployment_id}
+        if route:
+            routes[deployment_id] = route
+        self.table = Routes(self.table.version + 1, routes)
+        write_whole(self.path, msgspec.json.encode(self.table).decode())
+        return self.table.version
+
+
+class RouteReader:
+    """The gateway's side: looks at the file when it is asked to, and keeps the last table it could read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.table = Routes()
+        self._seen: tuple[int, int] | None = None
+
+    def refresh(self) -> None:
+        """Read the table again if the file is another one."""
+        with contextlib.suppress(OSError):
+            stat = self.path.stat()
+            seen = (stat.st_ino, stat.st_mtime_ns)
+            if seen != self._seen and (table := read_routes(self.path)):
+                self.table, self._seen = table, seen
+
+
+def read_routes(path: Path) -> Routes | None:
+    """The table in a file; None when there is none that can be read."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Routes)
+    except (OSError, msgspec.MsgspecError):
+        return None

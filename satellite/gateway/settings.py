@@ -1,0 +1,46 @@
+"""What the gateway is told when it starts: one JSON document on its standard input, never in its environment."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+
+class GatewaySettings(msgspec.Struct, frozen=True):
+    """Where to listen, whom to ask about keys, and the limits. Times in seconds, sizes in bytes."""
+
+    host: str
+    port: int
+    folder: str
+    platform_url: str
+    token: str
+    body_limit: int
+    queue_limit: int
+    concurrency: int
+    request_seconds: float
+    stale_seconds: float
+
+    @property
+    def routes(self) -> Path:
+        """The route table, written by the satellite."""
+        return Path(self.folder) / "routes.json"
+
+    @property
+    def state(self) -> Path:
+        """Where the gateway says which process it is and where it listens."""
+        return Path(self.folder) / "gateway.json"
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal settings, apart from the port: a running gateway with the same one may be kept."""
+        return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(self, port=0))).hexdigest()
+
+
+class GatewayState(msgspec.Struct, frozen=True):
+    """A running gateway, as written to its folder."""
+
+    pid: int
+    port: int
+    fingerprint: str

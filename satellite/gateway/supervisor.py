@@ -1,0 +1,180 @@
+"""Keeps one gateway process running: starts it, takes over one that outlived the satellite, replaces one that died."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import subprocess
+import sys
+import threading
+import time
+
+import httpx
+import msgspec
+import psutil
+
+from satellite.gateway.__main__ import GRACE_SECONDS
+from satellite.gateway.settings import GatewaySettings, GatewayState
+
+log = logging.getLogger("satellite.gateway")
+
+START_SECONDS = 30.0
+CHECK_SECONDS = 0.5
+COMMAND = [sys.executable, "-m", "satellite.gateway"]
+
+
+class GatewayFailed(Exception):  # noqa: N818
+    """The gateway does not start; the message says why."""
+
+
+class GatewaySupervisor:
+    """The satellite's handle on its gateway. `start` once; a thread then restarts it whenever it dies."""
+
+    def __init__(self, settings: GatewaySettings, variables: dict[str, str]) -> None:
+        self.settings = settings
+        self.variables = variables
+        self.port = settings.port
+        self.stopping = threading.Event()
+        self.process: psutil.Process | None = None
+        self.child: subprocess.Popen[bytes] | None = None
+        self.thread: threading.Thread | None = None
+        self.http = httpx.Client(timeout=5.0)
+        self.log_file = settings.state.with_name("gateway.log")
+
+    @property
+    def url(self) -> str:
+        """Where the gateway listens, for this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.settings.host, self.settings.host)  # noqa: S104
+        return f"http://{host}:{self.port}"
+
+    def start(self) -> None:
+        """Have a gateway running and watched; raises GatewayFailed."""
+        if not self.adopt():
+            self.launch()
+        self.thread = threading.Thread(target=self.watch, name="gateway", daemon=True)
+        self.thread.start()
+
+    def stop(self) -> None:
+        """End the gateway after the requests in hand."""
+        self.stopping.set()
+        if self.thread:
+            self.thread.join()
+        if self.process:
+            end(self.process)
+        if self.child:
+            self.child.wait()
+        self.settings.state.unlink(missing_ok=True)
+        self.http.close()
+
+    def wait_for_routes(self, version: int, patience: float) -> None:
+        """Return once the gateway uses that version of the table and old replicas have no request in hand."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline and not self.stopping.is_set():
+            health = self.health()
+            if health and health["routes_version"] >= version and not health["draining"]:
+                return
+            self.stopping.wait(0.05)
+
+    def health(self) -> dict[str, int] | None:
+        """What the gateway says of itself; None when it does not answer."""
+        try:
+            answer: dict[str, int] = self.http.get(f"{self.url}/healthz").json()
+        except (httpx.HTTPError, ValueError):
+            return None
+        return answer
+
+    def adopt(self) -> bool:
+        """Keep a gateway of an earlier run if it was started with the same settings; end it otherwise."""
+        state = read_state(self.settings)
+        process = state and gateway_process(state.pid)
+        if not state or not process:
+            return False
+        if state.fingerprint == self.settings.fingerprint and self.settings.port in {0, state.port}:
+            self.process, self.port = process, state.port
+            if self.health():
+                return True
+        end(process)
+        return False
+
+    def launch(self) -> None:
+        """Start a gateway; on the port of its predecessor, so that addresses given out stay good."""
+        self.settings.state.unlink(missing_ok=True)
+        settings = msgspec.structs.replace(self.settings, port=self.port)
+        # A session of its own: Ctrl-C in a terminal is for the satellite, which ends the gateway in order.
+        with self.log_file.open("wb") as printed:
+            self.child = subprocess.Popen(
+                COMMAND, stdin=subprocess.PIPE, stdout=printed, stderr=printed, env=self.variables,
+                start_new_session=True,
+            )  # fmt: skip
+        with contextlib.suppress(BrokenPipeError):
+            give_input(self.child, msgspec.json.encode(settings))
+        self.wait_until_listening(self.child)
+        self.process = psutil.Process(self.child.pid)
+
+    def wait_until_listening(self, child: subprocess.Popen[bytes]) -> None:
+        """Return when the gateway has said where it listens."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if child.poll() is not None:
+                raise GatewayFailed(self.log_file.read_text(errors="replace").strip()[-500:] or "The gateway ended")
+            state = read_state(self.settings)
+            if state and state.pid == child.pid:
+                self.port = state.port
+                return
+            time.sleep(0.02)
+        child.kill()
+        child.wait()
+        raise GatewayFailed(f"The gateway did not start within {START_SECONDS:g} s")
+
+    def watch(self) -> None:
+        """Replace a gateway that died, until told to stop."""
+        while not self.stopping.wait(CHECK_SECONDS):
+            if self.alive():
+                continue
+            log.warning("The gateway ended; starting it again")
+            try:
+                self.launch()
+            except (GatewayFailed, OSError) as error:
+                log.error("%s; trying again", error)
+
+    def alive(self) -> bool:
+        """Whether the process is there (a dead child is reaped on the way)."""
+        if self.child and self.child.poll() is not None:
+            self.child = None
+            return False
+        return self.process is not None and gateway_process(self.process.pid) is not None
+
+
+def give_input(child: subprocess.Popen[bytes], document: bytes) -> None:
+    """Write the whole standard input of a child."""
+    if child.stdin:
+        with child.stdin:
+            child.stdin.write(document)
+
+
+def read_state(settings: GatewaySettings) -> GatewayState | None:
+    """What the running gateway has written of itself."""
+    try:
+        return msgspec.json.decode(settings.state.read_bytes(), type=GatewayState)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def gateway_process(pid: int) -> psutil.Process | None:
+    """The process with that id if it is a living gateway."""
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        if "satellite.gateway" in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE:
+            return process
+    return None
+
+
+def end(process: psutil.Process) -> None:
+    """Ask a process to end, then make it."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.terminate()
+        try:
+            process.wait(GRACE_SECONDS + 2)
+        except psutil.TimeoutExpired:
+            process.kill()
+            process.wait(5)

@@ -1,0 +1,232 @@
+"""Carries out the plan of one deployment: fetch, start, wait, switch the gateway over, drain, stop, report."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any, cast
+
+import httpx
+
+from satellite.attempts import Attempts
+from satellite.bundle import NotAModel, environment_of
+from satellite.cache import DigestMismatch, ModelCache
+from satellite.deployments import Deployment
+from satellite.environments import spec_of
+from satellite.gateway.routes import Route, RouteWriter
+from satellite.gateway.supervisor import GatewaySupervisor
+from satellite.health import Health, Prober, deployment_document
+from satellite.plan import Outcome, Plan, Replica, plan, replica_key
+from satellite.platform import Conflict, Gone, Platform, PlatformError
+from satellite.runtimes.interface import Observed, ReplicaSpec, Runtime, RuntimeFailure
+from satellite.settings import Settings
+
+log = logging.getLogger("satellite")
+
+LOG_LINES = 20
+ERROR_LENGTH = 4000
+
+
+class Rollout:
+    """Everything that is done to deployments. One deployment is in one thread at a time; the caller sees to that."""
+
+    def __init__(
+        self, settings: Settings, platform: Platform, runtime: Runtime, gateway: GatewaySupervisor, base_url: str
+    ) -> None:
+        self.settings = settings
+        self.platform = platform
+        self.runtime = runtime
+        self.gateway = gateway
+        self.base_url = base_url
+        self.models = ModelCache(settings.data / "models", settings.cache_bytes)
+        self.routes = RouteWriter(gateway.settings.routes)
+        self.routes_lock = threading.Lock()
+        self.prober = Prober()
+        self.attempts = Attempts()
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self.prober.close()
+
+    def replicas(self, deployment_id: str, observed: list[Observed]) -> list[Replica]:
+        """The replicas of one deployment, each asked how it is."""
+        mine = [item for item in observed if item.deployment_id == deployment_id]
+        return [Replica(item, self.prober.health(item.url) if item.url else Health("silent")) for item in mine]
+
+    def advance(self, deployment_id: str, deployment: Deployment | None, replicas: list[Replica]) -> Outcome:
+        """Do what can be done now, and say what the deployment is after that.
+
+        Raises Unknown and PlatformAway; everything that is wrong with the deployment itself is reported to the
+        platform instead. A report that comes too late (the generation moved on) is dropped.
+        """
+        step = plan(deployment, replicas)
+        try:
+            if deployment is None or deployment.desired != "running":
+                return self.withdraw(deployment_id, deployment, step)
+            return self.serve(deployment, step)
+        except (Conflict, Gone) as error:
+            log.info("Deployment %s: a report came too late: %s", deployment_id, error)
+            return "progressing"
+
+    def is_settled(self, deployment_id: str, deployment: Deployment | None, replicas: list[Replica]) -> bool:
+        """Whether nothing is to be done and the platform knows all there is to know."""
+        step = plan(deployment, replicas)
+        route = self.routes.get(deployment_id)
+        if deployment is None or deployment.desired != "running":
+            return not replicas and route is None and (deployment is None or deployment.desired == "stopped")
+        if step.outcome == "active" and step.serve:
+            routed = route is not None and route.url == step.serve.observed.url
+            return routed and not step.retire and self.known_active(deployment)
+        return step.start and not step.failed and not self.attempts.may_start(replica_key(deployment))
+
+    def known_active(self, deployment: Deployment) -> bool:
+        """Whether the platform has heard that the deployment serves, where and with which schemas."""
+        url_known = deployment.inference_url == self.inference_url(deployment.id)
+        return deployment.status == "active" and url_known and deployment.has_schemas and not deployment.error_message
+
+    def withdraw(self, deployment_id: str, deployment: Deployment | None, step: Plan) -> Outcome:
+        """Nothing of the deployment stays; then a deletion is confirmed."""
+        self.route(deployment_id, None)
+        self.remove(step.remove)
+        if deployment and deployment.desired == "deleted":
+            try:
+                self.platform.delete_deployment(deployment_id)
+            except Gone:
+                log.info("Deployment %s was gone already", deployment_id)
+        return "absent"
+
+    def serve(self, deployment: Deployment, step: Plan) -> Outcome:
+        """Bring the desired revision nearer to serving."""
+        if step.outcome == "active" and step.serve:
+            self.attempts.forget(step.serve.key)
+            self.switch(deployment, step)
+            self.report_active(deployment, step.serve)
+            return "active"
+        self.keep_route(deployment, step.serve, "starting")
+        if step.outcome == "failed" and step.failed:
+            return self.fail_replica(deployment, step, "The model failed to load", step.failed.health.error)
+        if step.start:
+            return self.start(deployment, step)
+        self.remove(step.remove)
+        if step.outcome == "not_responding":
+            self.report(deployment, {"status": "not_responding"})
+            return "not_responding"
+        if self.attempts.seconds_since(replica_key(deployment)) > self.settings.ready_seconds:
+            late = f"The model was not ready after {self.settings.ready_seconds:g} s"
+            return self.fail_replica(deployment, step, late, "")
+        return "progressing"
+
+    def switch(self, deployment: Deployment, step: Plan) -> None:
+        """Send requests to the new replica; stop the old ones when the gateway has no request in hand for them."""
+        version = self.keep_route(deployment, step.serve, "starting")
+        if step.retire:
+            self.gateway.wait_for_routes(version, self.settings.drain_seconds)
+            self.remove(step.retire)
+
+    def start(self, deployment: Deployment, step: Plan) -> Outcome:
+        """Start the desired revision, unless it has just failed to."""
+        key = replica_key(deployment)
+        if step.failed:
+            self.note_exit(deployment, step)
+        if not self.attempts.may_start(key):
+            return "failed"
+        self.attempts.note_start(key)
+        try:
+            self.runtime.ensure_running(self.spec(deployment))
+        except RuntimeFailure as error:
+            return self.fail(deployment, step.serve, error.reason, error.error)
+        except (DigestMismatch, NotAModel) as error:
+            return self.fail(deployment, step.serve, "The model file is not usable", str(error))
+        except PlatformError as error:
+            return self.fail(deployment, step.serve, "The platform did not give what the model needs", str(error))
+        return "progressing"
+
+    def note_exit(self, deployment: Deployment, step: Plan) -> None:
+        """The replica ended by itself: say so, with what it printed last."""
+        key = replica_key(deployment)
+        if deployment.status == "active":
+            self.report(deployment, {"status": "not_responding"})
+        elif not self.attempts.may_start(key):
+            self.fail(deployment, step.serve, "The model server ended by itself", self.runtime.logs(key, LOG_LINES))
+
+    def spec(self, deployment: Deployment) -> ReplicaSpec:
+        """Everything a replica is started with; downloads the model if it is not here."""
+        revision = deployment.revision
+        source = self.platform.artifact(revision.artifact_id)
+        digest = revision.digest or source.digest
+        folder = self.models.ensure(digest, self.platform.download(source.url))
+        return ReplicaSpec(
+            deployment_id=deployment.id,
+            revision_id=revision.id,
+            model=folder,
+            digest=digest,
+            environment=spec_of(environment_of(folder)),
+            variables={**revision.env_variables, **self.secrets(revision.env_secrets)},
+            attributes=self.secrets(revision.attribute_secrets),
+            limits=self.settings.limits,
+        )
+
+    def secrets(self, names: dict[str, str]) -> dict[str, str]:
+        """Values of secrets by the name under which the model wants them."""
+        return {name: self.platform.secret(secret_id) for name, secret_id in names.items()}
+
+    def fail_replica(self, deployment: Deployment, step: Plan, reason: str, error: str) -> Outcome:
+        """A replica that runs but cannot serve: keep its last words, remove it, report."""
+        key = replica_key(deployment)
+        error = error or self.runtime.logs(key, LOG_LINES)
+        self.remove((*step.remove, key))
+        return self.fail(deployment, step.serve, reason, error)
+
+    def fail(self, deployment: Deployment, fallback: Replica | None, reason: str, error: str) -> Outcome:
+        """Report a failure. A deployment whose old revision still serves stays active and carries the error."""
+        self.keep_route(deployment, fallback, "failed")
+        log.warning("Deployment %s: %s: %s", deployment.id, reason, error)
+        message = {"reason": reason, "error": error[-ERROR_LENGTH:]}
+        self.report(deployment, {"status": "active" if fallback else "failed", "error_message": message})
+        return "failed"
+
+    def report_active(self, deployment: Deployment, replica: Replica) -> None:
+        """Tell the platform where the deployment is served and with which schemas, if it does not know."""
+        if self.known_active(deployment):
+            return
+        try:
+            document = self.prober.openapi(str(replica.observed.url))
+        except httpx.HTTPError as error:
+            log.warning("Deployment %s has no schemas: %s", deployment.id, error)
+            return
+        schemas = deployment_document(document, deployment.id, self.base_url)
+        url = self.inference_url(deployment.id)
+        self.report(deployment, {"status": "active", "inference_url": url, "schemas": schemas, "error_message": None})
+
+    def report(self, deployment: Deployment, changes: dict[str, Any]) -> None:
+        """Report what differs from what the platform knows; only as long as it wants what it wanted."""
+        same_error = changes.get("error_message", deployment.error_message) == deployment.error_message
+        if changes["status"] == deployment.status and same_error and "schemas" not in changes:
+            return
+        self.platform.update_deployment(deployment.id, changes, deployment.generation)
+
+    def keep_route(self, deployment: Deployment, replica: Replica | None, otherwise: str) -> int:
+        """Route to the replica if there is one; else say why there is none."""
+        if replica is None:
+            return self.route(deployment.id, Route(cast(Any, otherwise)))
+        seen = replica.observed
+        route = Route("ready", seen.url or "", seen.digest, self.inference_url(deployment.id))
+        return self.route(deployment.id, route)
+
+    def route(self, deployment_id: str, route: Route | None) -> int:
+        """Change the gateway's table; returns the version that holds the change."""
+        with self.routes_lock:
+            return self.routes.set(deployment_id, route)
+
+    def remove(self, keys: tuple[str, ...]) -> None:
+        """Stop replicas."""
+        for key in keys:
+            self.runtime.ensure_absent(key)
+
+    def inference_url(self, deployment_id: str) -> str:
+        """Where callers reach a deployment."""
+        return f"{self.base_url}/deployments/{deployment_id}/compute"
+
+    def ask_anew(self, deployment: Deployment) -> None:
+        """Somebody wants this revision now: an earlier failure does not make it wait."""
+        self.attempts.forget(replica_key(deployment))

@@ -1,0 +1,33 @@
+"""Chooses where models run: in containers where an engine answers, else as processes; and says why."""
+
+from __future__ import annotations
+
+from satellite.runtimes.interface import Runtime, RuntimeFailure
+from satellite.runtimes.process import ProcessRuntime
+from satellite.settings import Settings
+
+
+def choose_runtime(settings: Settings) -> tuple[Runtime, str]:
+    """Return the runtime and why it is this one; raises RuntimeFailure when the one asked for cannot work."""
+    process = ProcessRuntime(settings.data, settings.inherited)
+    if settings.runtime == "process":
+        return process, process.available()[1]
+    docker, reason = docker_runtime(settings)
+    if docker:
+        return docker, reason
+    if settings.runtime == "docker":
+        raise RuntimeFailure("The docker runtime was asked for", reason)
+    return process, f"models run as processes of this machine, because {reason}"
+
+
+def docker_runtime(settings: Settings) -> tuple[Runtime | None, str]:
+    """The docker runtime if it can work here, and the reason."""
+    try:
+        from satellite.runtimes.docker import DockerRuntime
+    except ImportError:
+        return None, "the Docker SDK is not installed (pip install docker)"
+    runtime = DockerRuntime(settings)
+    works, reason = runtime.available()
+    if not works:
+        runtime.close(stop_replicas=False)
+    return (runtime if works else None), reason

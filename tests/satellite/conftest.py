@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from satellite.daemon import Daemon
+from satellite.settings import Settings, inherited_environment
+from tests.satellite.contract_server import TOKEN, ContractServer
+from tests.satellite.models import write_model
+
+
+@pytest.fixture(params=[True, False], ids=["ours", "plain-contract"])
+def platform(request: pytest.FixtureRequest) -> Iterator[ContractServer]:
+    """The platform, once with leases, generations and long poll, once with nothing but the contract."""
+    server = ContractServer(extras=request.param).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def our_platform() -> Iterator[ContractServer]:
+    server = ContractServer().start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A model that doubles its input `x`."""
+    return write_model(tmp_path / "double.luml")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Callable[..., Settings]:
+    """Settings of a quick satellite in a folder of the test."""
+
+    def make(server: ContractServer, **changes: Any) -> Settings:
+        values: dict[str, Any] = {
+            "platform_url": server.url, "token": TOKEN, "data": tmp_path / "satellite", "runtime": "process",
+            "reconcile_seconds": 0.3, "poll_seconds": 2.0, "lease_seconds": 2.0, "drain_seconds": 5.0,
+            "inherited": inherited_environment(),
+        }  # fmt: skip
+        return Settings(**(values | changes))
+
+    return make
+
+
+@pytest.fixture
+def start_daemon(settings: Callable[..., Settings]) -> Iterator[Callable[..., Daemon]]:
+    """Starts satellites in this process and stops them at the end."""
+    daemons: list[Daemon] = []
+
+    def start(server: ContractServer, **changes: Any) -> Daemon:
+        daemon = Daemon(settings(server, **changes))
+        daemons.append(daemon)
+        daemon.start()
+        return daemon
+
+    yield start
+    for daemon in daemons:
+        daemon.stop()
