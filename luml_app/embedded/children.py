@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 
 from luml_app.embedded.account import Account, identity
-from luml_app.embedded.leftovers import GONE, MARK, Record, descendants, kill
+from luml_app.embedded.leftovers import GONE, MARK, Record, alive, descendants, kill
 from luml_app.embedded.logs import open_log, tail
 from luml_app.schemas.errors import LumlError
 
@@ -71,36 +71,25 @@ class Child:
         return self._popen.pid if self._popen else None
 
     def start(self) -> None:
-        """Start it. Raises ChildError when the program cannot be started at all."""
-        command = self.command
-        command.prepare()
-        with open_log(self.log) as log:
-            try:
-                self._popen = subprocess.Popen(
-                    command.argv,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd=command.folder,
-                    env=self._environment(),
-                    start_new_session=True,
-                    preexec_fn=_die_with_parent(command.stop_signal),  # noqa: PLW1509 - one system call, no lock
-                    **identity(command.account),
-                )
-            except OSError as error:
-                raise ChildError(f"{command.name} cannot be started: {error.strerror or error}.") from error
+        """Prepare and launch it. Raises ChildError when the program cannot be started at all."""
+        self.command.prepare()
+        self.launch()
+
+    def launch(self) -> None:
+        """Start a prepared program; `start` without the preparation. Raises ChildError when that cannot be done."""
+        try:
+            self._popen = self._spawn()
+        except OSError as error:
+            raise ChildError(f"{self.command.name} cannot be started: {error}.") from error
         self._process = psutil.Process(self._popen.pid)
-        with suppress(*GONE):  # it may have ended already
-            Record.of(self._process, command.stop_signal).write(self._record)
+        # It may have ended already; and without a record, on a full disk, the mark still finds it.
+        with suppress(*GONE, OSError):
+            Record.of(self._process, self.command.stop_signal, self.command.grace).write(self._record)
 
     @property
     def alive(self) -> bool:
         """Whether the process runs. One that has ended is left unreaped, so that its number stays its own."""
-        if self._process is None:
-            return False
-        with suppress(*GONE):
-            return self._process.is_running() and self._process.status() != psutil.STATUS_ZOMBIE
-        return False
+        return self._process is not None and alive(self._process)
 
     def bury(self) -> int | None:
         """Clear away a child that has ended: kill what it left in its session, reap it, and return its exit code."""
@@ -133,6 +122,20 @@ class Child:
     def failure(self, happened: str) -> ChildError:
         """An error that says what `happened` and shows the end of the log."""
         return ChildError(f"{self.command.name} {happened}. The end of {self.log}:\n{tail(self.log)}")
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        with open_log(self.log) as log:
+            return subprocess.Popen(
+                self.command.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.command.folder,
+                env=self._environment(),
+                start_new_session=True,
+                preexec_fn=_die_with_parent(self.command.stop_signal),  # noqa: PLW1509 - one system call, no lock
+                **identity(self.command.account),
+            )
 
     def _environment(self) -> dict[str, str]:
         mark = {MARK: self._mark} if self._mark else {}

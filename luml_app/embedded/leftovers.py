@@ -6,7 +6,9 @@ left alone. A mark in the environment knows every descendant, however it has det
 
 from __future__ import annotations
 
+import os
 import signal
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +18,7 @@ import msgspec
 import psutil
 
 MARK = "LUML_SUPERVISED"
+STRAY_GRACE = 2.0  # seconds
 GONE = (psutil.NoSuchProcess, psutil.AccessDenied)
 
 
@@ -26,6 +29,7 @@ class Record(msgspec.Struct):
     created: float
     argv: list[str]
     stop_signal: int = signal.SIGTERM
+    grace: float = 10.0
 
     def process(self) -> psutil.Process | None:
         """The recorded process if it is still there, else None."""
@@ -37,9 +41,9 @@ class Record(msgspec.Struct):
         return None
 
     @classmethod
-    def of(cls, process: psutil.Process, stop_signal: signal.Signals) -> Self:
+    def of(cls, process: psutil.Process, stop_signal: signal.Signals, grace: float) -> Self:
         """The record of a running process."""
-        return cls(process.pid, process.create_time(), process.cmdline(), stop_signal)
+        return cls(process.pid, process.create_time(), process.cmdline(), stop_signal, grace)
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
@@ -56,40 +60,43 @@ class Record(msgspec.Struct):
         temporary.replace(path)
 
 
-def stop_leftovers(run: Path, mark: str = "", grace: float = 10.0) -> list[int]:
+def stop_leftovers(run: Path, mark: str = "") -> list[int]:
     """Stop what a killed parent has left behind, by the records in `run` and by `mark`; return the pids.
 
-    Recorded children get their own stop signal and end their descendants themselves; what is left after `grace`
-    seconds is killed. The caller holds the lock of the home: whoever carries its mark now has no living parent.
+    Recorded children get their own stop signal and their own grace, and end their descendants themselves; strays get
+    SIGTERM. Who is still there then is killed. The caller holds the lock of the home: whoever carries its mark now has
+    no living parent.
     """
-    first = dict.fromkeys(_marked(mark) if mark else (), signal.SIGTERM)
-    for process, stop_signal in _recorded(run):
+    farewells = dict.fromkeys(_marked(mark) if mark else (), (STRAY_GRACE, signal.SIGTERM))
+    for process, record in _recorded(run):
         for descendant in descendants(process):
-            first.pop(descendant, None)
-        first[process] = stop_signal
+            farewells.pop(descendant, None)
+        farewells[process] = (record.grace, signal.Signals(record.stop_signal))
     for process in (psutil.Process(), *psutil.Process().parents()):  # started from a terminal inside the old house
-        first.pop(process, None)
-    _end(first, grace)
+        farewells.pop(process, None)
+    _end(farewells)
     for path in run.glob("*.json"):
         path.unlink(missing_ok=True)
-    return sorted(process.pid for process in first)
+    return sorted(process.pid for process in farewells)
 
 
-def _recorded(run: Path) -> Iterator[tuple[psutil.Process, signal.Signals]]:
+def _recorded(run: Path) -> Iterator[tuple[psutil.Process, Record]]:
     for path in sorted(run.glob("*.json")):
         record = Record.read(path)
         process = record and record.process()
         if record and process:
-            yield process, signal.Signals(record.stop_signal)
+            yield process, record
 
 
-def _end(first: Mapping[psutil.Process, signal.Signals], grace: float) -> None:
-    everybody = set(first).union(*map(descendants, first))
-    for process, its_signal in first.items():
+def _end(farewells: Mapping[psutil.Process, tuple[float, signal.Signals]]) -> None:
+    families = {process: {process, *descendants(process)} for process in farewells}
+    for process, (_, stop_signal) in farewells.items():
         with suppress(*GONE):
-            process.send_signal(its_signal)
-    _, alive = psutil.wait_procs(everybody, timeout=grace)
-    kill(alive)
+            process.send_signal(stop_signal)
+    started = time.monotonic()
+    for process in sorted(farewells, key=lambda process: farewells[process][0]):
+        grace, _ = farewells[process]
+        kill(wait(families[process], started + grace - time.monotonic()))
 
 
 def kill(processes: Iterable[psutil.Process]) -> None:
@@ -98,7 +105,24 @@ def kill(processes: Iterable[psutil.Process]) -> None:
     for process in processes:
         with suppress(*GONE):
             process.kill()
-    psutil.wait_procs(processes, timeout=5)
+    wait(processes, 5.0)
+
+
+def wait(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait until they have ended, for at most `seconds`; return those that have not."""
+    deadline = time.monotonic() + seconds
+    left = [process for process in processes if alive(process)]
+    while left and time.monotonic() < deadline:
+        time.sleep(0.02)
+        left = [process for process in left if alive(process)]
+    return left
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it runs. A zombie does not: whose parent is not ours may stay one, in containers without an init."""
+    with suppress(*GONE):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def descendants(process: psutil.Process) -> set[psutil.Process]:
@@ -109,9 +133,10 @@ def descendants(process: psutil.Process) -> set[psutil.Process]:
 
 
 def _marked(mark: str) -> set[psutil.Process]:
-    found = set()
+    """Who carries the mark, outside of our own session: children have sessions of their own."""
+    found, ours = set(), os.getsid(0)
     for process in psutil.process_iter():
         with suppress(*GONE, OSError):
-            if process.environ().get(MARK) == mark:
+            if process.environ().get(MARK) == mark and os.getsid(process.pid) != ours:
                 found.add(process)
     return found

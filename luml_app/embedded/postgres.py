@@ -32,13 +32,14 @@ import psutil
 
 from luml_app.embedded.account import Account, give, identity, let_through, unprivileged_account
 from luml_app.embedded.children import Child, Command
-from luml_app.embedded.leftovers import GONE, kill
+from luml_app.embedded.leftovers import GONE, kill, wait
 from luml_app.schemas.errors import LumlError
 
 MAJOR = "18"
 USER = "luml"
 SOCKET_NAME = ".s.PGSQL.5432"
 SOCKET_PATH_BYTES = 103  # of a `sockaddr_un` on macOS; Linux has 107
+STOP_SECONDS = 30.0
 START_SECONDS = 120.0  # recovery after a crash replays at most a gigabyte of log
 
 ENVIRONMENT = {"LC_ALL": "C", "PATH": os.defpath}
@@ -127,7 +128,7 @@ class Postgres:
             environment=ENVIRONMENT,
             account=unprivileged_account(),
             stop_signal=signal.SIGINT,  # "fast" in the words of PostgreSQL
-            grace=30.0,
+            grace=STOP_SECONDS,
             prepare=self.prepare,
         )
 
@@ -136,22 +137,29 @@ class Postgres:
 
         Raises PostgresError for a folder of another version or of another user, or when it cannot be made.
         """
-        account = unprivileged_account()
-        self.data.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if account is not None:
-            let_through(binary("postgres"), account)
-            let_through(self.data, account)
-        if not (self.data / "PG_VERSION").exists():
-            self._create(account)
-        self._check_version()
-        self._take(account)
-        self._end_leftovers()
+        try:
+            self._prepare(unprivileged_account())
+        except OSError as error:
+            raise PostgresError(f"The database in {self.data} cannot be used: {error}.") from error
 
     def ready(self) -> bool:
         """Whether the server says of itself that it takes connections."""
         with suppress(OSError, IndexError):
             return (self.data / "postmaster.pid").read_text().splitlines()[7].strip() == "ready"
         return False
+
+    def _prepare(self, account: Account | None) -> None:
+        self.data.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if account is not None:
+            let_through(binary("postgres"), account)
+            let_through(self.data, account)
+        self._check_owner(account)
+        if not (self.data / "PG_VERSION").exists():
+            self._create(account)
+        self._check_version()
+        if account is not None:
+            give(self.data, account)
+        self._end_leftovers()
 
     def _options(self) -> list[str]:
         settings = {**SETTINGS, **(FAST_SETTINGS if self._fast else {})}
@@ -206,10 +214,8 @@ class Postgres:
                 f"move it with pg_dump and psql, or name its own server with LUML_DATABASE_URL."
             )
 
-    def _take(self, account: Account | None) -> None:
-        if account is not None:
-            give(self.data, account)
-        elif self.data.stat().st_uid != os.geteuid():
+    def _check_owner(self, account: Account | None) -> None:
+        if account is None and self.data.exists() and self.data.stat().st_uid != os.geteuid():
             raise PostgresError(f"The database in {self.data} belongs to another user; start LUML as that user.")
 
     def _end_leftovers(self) -> None:
@@ -218,13 +224,13 @@ class Postgres:
         Only now is it safe to remove the claims, and necessary: their process numbers may belong to strangers
         meanwhile, above all in containers, and PostgreSQL would take those for a running server.
         """
-        left = _processes_in(self.data)
-        for stop_signal, seconds in ((signal.SIGINT, 30.0), (signal.SIGQUIT, 5.0)):
-            for process in left:
-                with suppress(*GONE):
-                    process.send_signal(stop_signal)
-            _, left = psutil.wait_procs(left, timeout=seconds if left else 0)
-        kill(left)
+        postmasters = [process for process in _processes_in(self.data) if _is_postmaster(process)]
+        for process in postmasters:
+            with suppress(*GONE):
+                process.send_signal(signal.SIGINT)
+        wait(postmasters, STOP_SECONDS)
+        # Backends without a postmaster do nothing that recovery would not undo, but hold the shared memory.
+        kill(_processes_in(self.data))
         for claim in ("postmaster.pid", SOCKET_NAME, f"{SOCKET_NAME}.lock"):
             (self.data / claim).unlink(missing_ok=True)
 
@@ -276,6 +282,12 @@ def _processes_in(data: Path) -> list[psutil.Process]:
             if (process.info["name"] or "").startswith("postgres") and Path(process.cwd()) == data.resolve():
                 found.append(process)
     return found
+
+
+def _is_postmaster(process: psutil.Process) -> bool:
+    with suppress(*GONE):
+        return "-D" in process.cmdline()  # where its backends have what they are doing
+    return False
 
 
 def _free_port() -> int:
