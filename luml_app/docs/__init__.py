@@ -1,0 +1,1 @@
+"""The documentation: Markdown pages, served by the app at ``/docs`` and readable as they are."""
