@@ -1,0 +1,67 @@
+"""The command line: `luml …`, one module per noun, each imported when its command is called."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from luml_app.schemas.errors import LumlError
+
+# name: (where it is, what `luml --help` says). The help stands here so that listing commands imports none of them.
+COMMANDS = {
+    "up": ("luml_app.cli.up:up", "Start everything on this machine: database, server, satellite."),
+    "serve": ("luml_app.cli.serve:serve", "Run the server alone."),
+    "migrate": ("luml_app.cli.serve:migrate", "Bring the database to this version's schema."),
+    "login": ("luml_app.cli.login:login", "Sign in to a server and keep an API key for it."),
+    "whoami": ("luml_app.cli.login:whoami", "Show who you are, and where."),
+    "artifacts": ("luml_app.cli.artifacts:artifacts", "List, show, push and pull artifacts."),
+    "deploy": ("luml_app.cli.deployments:deploy", "Deploy a model."),
+    "predict": ("luml_app.cli.deployments:predict", "Call a deployed model."),
+    "satellite": ("luml_app.cli.satellite:satellite", "Run a satellite."),
+    "doctor": ("luml_app.cli.doctor:doctor", "Check this installation and say what to mend."),
+    "demo": ("luml_app.cli.up:demo", "Train, store, deploy and call a small model."),
+}
+
+
+class Commands(click.Group):
+    """The commands of the table, imported one by one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names, in the table's order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of `luml --help`."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_text) for name, (_, help_text) in COMMANDS.items()])
+
+
+@click.group(cls=Commands)
+@click.version_option(package_name="luml", prog_name="luml")
+def luml() -> None:
+    """Keep, compare, deploy and watch machine-learning models."""
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run `luml`; an error is one sentence on standard error, and exit code 1."""
+    try:
+        sys.exit(luml.main(args=arguments, standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except LumlError as error:
+        click.echo(f"luml: {error.message}", err=True)
+        sys.exit(1)

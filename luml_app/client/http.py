@@ -7,7 +7,8 @@ import random
 import ssl
 import time
 from functools import cache
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+from uuid import UUID
 
 import httpx
 
@@ -16,6 +17,9 @@ from luml_app.client.calls import Call, Value
 from luml_app.client.settings import Connection, find_connection
 from luml_app.client.wire import HttpRequest, request_of, value_of
 from luml_app.schemas.errors import LumlError, TooManyRequests, Unavailable
+
+if TYPE_CHECKING:
+    from luml_app.client.objects import OrbitHandle
 
 TIMEOUT = 30.0
 TRIES = 4
@@ -41,6 +45,12 @@ class Client(Api):
     def address(self) -> str:
         """The server's address."""
         return self.connection.address
+
+    def orbit(self, name: str | UUID | None = None) -> OrbitHandle:
+        """The orbit of this name or id; without one, the only orbit there is. Raises NotFound, which lists them."""
+        from luml_app.client.objects import find_orbit
+
+        return find_orbit(self, name)
 
     def close(self) -> None:
         """Close the connections."""

@@ -51,6 +51,11 @@ def find_connection(
     return Connection(found.rstrip("/"), choose("api_key", api_key, None), source)
 
 
+def progress_wanted() -> bool:
+    """Whether progress may be shown: not with ``LUML_NO_PROGRESS``."""
+    return not os.environ.get("LUML_NO_PROGRESS")
+
+
 def save_connection(address: str, api_key: str, path: Path | None = None) -> Path:
     """Write the config file, readable by its owner only, all of it or nothing."""
     path = path or config_path()

@@ -71,5 +71,5 @@ def _check_known(connection: Connection, config: Config) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if current is not None and current not in known:
         raise ConfigurationError(
-            f"The database is newer than this LUML (it is at {current}, which this version does not know); upgrade LUML."
+            f"The database is newer than this LUML: it is at {current}, which this version does not know. Upgrade LUML."
         )

@@ -31,6 +31,7 @@ class Settings:
     admin_email: str = "admin@localhost"
     admin_password: str | None = None
     runtime: str = "auto"
+    secret_keys: str | None = None
     pool_size: int = 10
     access_token_seconds: int = 3 * 3600
     refresh_token_seconds: int = 7 * 24 * 3600
@@ -52,6 +53,13 @@ class Settings:
         }
         settings = cls(**known)
         return replace(settings, **{name: value for name, value in overrides.items() if value is not None})
+
+    def child_environment(self, **variables: str) -> dict[str, str]:
+        """The environment of a child process with these settings, and with further `variables`."""
+        own = {PREFIX + name.upper(): getattr(self, name) for name in _KINDS}
+        # A child needs no password of the first user, and is told its own address where it differs from ours.
+        kept = {name: str(value) for name, value in own.items() if value is not None and name != "LUML_ADMIN_PASSWORD"}
+        return {**os.environ, **kept, **variables}
 
     @property
     def address(self) -> str:

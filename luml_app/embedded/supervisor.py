@@ -21,13 +21,14 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from luml_app.embedded.children import Child, ChildError, Command
+from luml_app.embedded.children import Child, Command
 from luml_app.embedded.leftovers import stop_leftovers
+from luml_app.schemas.errors import LumlError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 30.0  # seconds before a restart; doubled each time
 STEADY = 60.0  # seconds after which a child counts as healthy again
-_POLL = 0.05
+_POLL, _LOOK = 0.05, 0.2  # seconds between two looks: while starting, and ever after
 
 
 class StopRequested(KeyboardInterrupt):
@@ -100,14 +101,14 @@ class Supervisor:
         self._wait(child, ready, patience)
         return child
 
-    def watch(self) -> None:
-        """Restart children that end, until a stop is requested. Raises StopRequested, which the block swallows."""
-        while True:
+    def watch(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Restart children that end, until `until()`; a requested stop is StopRequested, which the block swallows."""
+        while not until():
             if self._asked:
                 raise StopRequested
             for kept in self._kept:
                 self._look_after(kept)
-            time.sleep(_POLL)
+            time.sleep(_LOOK)
 
     def _wait(self, child: Child, ready: Callable[[], bool], patience: float) -> None:
         deadline = time.monotonic() + patience
@@ -141,7 +142,7 @@ class Supervisor:
         kept.started, kept.again_at = time.monotonic(), None
         try:
             self._start_undisturbed(kept.child)
-        except ChildError as error:
+        except LumlError as error:
             kept.again_at = kept.started + kept.pause
             self._report(error.message)
 

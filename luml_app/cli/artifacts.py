@@ -1,0 +1,110 @@
+"""`luml artifacts …`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from luml_app.cli.output import ago, as_json, orbit_option, show_json, show_table, size
+
+_TYPES = click.Choice(["model", "dataset", "experiment"])
+
+
+@click.group()
+def artifacts() -> None:
+    """List, show, push and pull artifacts."""
+
+
+@artifacts.command("list")
+@orbit_option
+@click.option("--type", "types", multiple=True, type=_TYPES, help="Only these; may be given several times.")
+@click.option("--search", help="Only those with this text in name, description or tags.")
+@click.option("--sort", default="created_at", help="A field or a metric to sort by (created_at).")
+@click.option("--ascending", is_flag=True, help="Smallest or oldest first.")
+@click.option("--limit", default=50, help="At most so many (50); 0 for all.")
+@as_json
+def list_artifacts(
+    orbit: str | None, types: tuple[str, ...], search: str | None, sort: str, ascending: bool, limit: int, as_json: bool
+) -> None:
+    """List the artifacts of an orbit, newest first."""
+    from itertools import islice
+
+    from luml_app.client.http import Client
+
+    with Client() as client:
+        wanted = client.orbit(orbit).artifacts(
+            search=search,
+            types=list(types) or None,  # type: ignore[arg-type]  # click has checked them
+            sort_by=sort,
+            order="asc" if ascending else "desc",
+        )
+        found = list(islice(wanted, limit or None))
+    if as_json:
+        show_json(found)
+        return
+    rows = [(a.name, a.type, a.collection_name, a.status, size(a.size), ago(a.created_at), a.id) for a in found]
+    heads = ("name", "type", "collection", "status", "size", "created", "id")
+    show_table(heads, rows, "No artifacts. Store one with `luml artifacts push FILE`.")
+
+
+@artifacts.command()
+@click.argument("artifact")
+@orbit_option
+@as_json
+def show(artifact: str, orbit: str | None, as_json: bool) -> None:
+    """Show an artifact, by name or id."""
+    from luml_app.client.http import Client
+
+    with Client() as client:
+        data = client.orbit(orbit).artifact(artifact).data
+    if as_json:
+        show_json(data)
+        return
+    facts = {
+        "id": data.id,
+        "type": data.type,
+        "status": data.status,
+        "file": f"{data.file_name} ({size(data.size)})",
+        "sha256": data.file_hash,
+        "created": f"{data.created_at:%Y-%m-%d %H:%M:%S %Z} by {data.created_by_user}",
+        "tags": ", ".join(data.tags or []),
+        **{f"  {name}": value for name, value in sorted(data.extra_values.items())},
+    }
+    click.echo(data.name)
+    for name, value in facts.items():
+        if value not in ("", None):
+            click.echo(f"  {name:<12}{value}")
+
+
+@artifacts.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@orbit_option
+@click.option("--collection", help="The collection, created if missing.")
+@click.option("--name", help="The artifact's name (the file's).")
+@click.option("--tag", "tags", multiple=True, help="May be given several times.")
+@as_json
+def push(
+    file: Path, orbit: str | None, collection: str | None, name: str | None, tags: tuple[str, ...], as_json: bool
+) -> None:
+    """Store a model, dataset or experiment file."""
+    from luml_app.client.http import Client
+
+    with Client() as client:
+        data = client.orbit(orbit).upload(file, collection, name=name, tags=list(tags) or None).data
+    if as_json:
+        show_json(data)
+    else:
+        click.echo(f"Stored {data.type} {data.name} as {data.id}.")
+
+
+@artifacts.command()
+@click.argument("artifact")
+@click.argument("target", required=False, type=click.Path(path_type=Path))
+@orbit_option
+def pull(artifact: str, target: Path | None, orbit: str | None) -> None:
+    """Fetch an artifact's file, by name or id, to TARGET (a file or folder)."""
+    from luml_app.client.http import Client
+
+    with Client() as client:
+        click.echo(client.orbit(orbit).artifact(artifact).download(target))

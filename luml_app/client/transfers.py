@@ -1,0 +1,176 @@
+"""Bytes between a file and a bucket, by the signed addresses that the server gives.
+
+Files stream; nothing is held in memory but one piece. A piece that fails is sent again, a download is verified by its
+sha256 and appears under its name only when it is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+from xml.sax.saxutils import escape
+
+import httpx
+
+from luml_app.schemas.artifacts import ArtifactCreated
+from luml_app.schemas.buckets import MultipartUpload
+from luml_app.schemas.errors import LumlError, Unavailable
+
+if TYPE_CHECKING:
+    from luml_app.client._generated import Api
+
+PIECE = 2**20
+TRIES = 5
+Progress = Callable[[int], None]
+"""Called with the number of bytes that have gone over since the last call."""
+
+
+class TransferError(LumlError):
+    """The bytes did not arrive."""
+
+    code = "transfer"
+
+
+def upload(api: Api, created: ArtifactCreated, path: Path, progress: Progress = lambda _: None) -> None:
+    """Send the file of an artifact that has been announced. Raises TransferError when it does not arrive."""
+    target = created.upload_details
+    with httpx.Client(timeout=httpx.Timeout(60, write=300, read=300)) as http:
+        if target.multipart:
+            _upload_parts(api, http, created, path, progress)
+        else:
+            _put(http, target.url or "", path, 0, created.artifact.size, progress, _extra(target.type))
+
+
+def download(url: str, target: Path, sha256: str, progress: Progress = lambda _: None) -> Path:
+    """Fetch `url` into the file `target`, which appears only when all of it is there and its sha256 fits.
+
+    Raises TransferError when the bytes do not arrive, or are others.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with httpx.Client(timeout=60, follow_redirects=True) as http, draft.open("w+b") as file:
+            _fetch(http, url, file, progress)
+            file.seek(0)
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != sha256:
+            raise TransferError(f"{target.name}: the bytes have the sha256 {found}, not {sha256}; nothing is kept.")
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return target
+
+
+def _fetch(http: httpx.Client, url: str, file: BinaryIO, progress: Progress) -> None:
+    """Read on from where a broken connection stopped."""
+    for attempt in range(1, TRIES + 1):
+        try:
+            start = file.seek(0, os.SEEK_END)
+            headers = {"Range": f"bytes={start}-"} if start else {}
+            with http.stream("GET", url, headers=headers) as answer:
+                _check(answer)
+                if start and answer.status_code != httpx.codes.PARTIAL_CONTENT:
+                    file.truncate(0)
+                    file.seek(0)
+                for piece in answer.iter_bytes(PIECE):
+                    file.write(piece)
+                    progress(len(piece))
+            return
+        except httpx.TransportError as error:
+            _pause(error, attempt)
+
+
+def _upload_parts(api: Api, http: httpx.Client, created: ArtifactCreated, path: Path, progress: Progress) -> None:
+    target, size = created.upload_details, created.artifact.size
+    upload_id = _initiate(http, target.url) if target.type == "s3" else None
+    plan = api.uploads.multipart(
+        bucket_id=target.bucket_secret_id, bucket_location=target.bucket_location, size=size, upload_id=upload_id
+    )
+    tags = [_put(http, part.url, path, part.start_byte, part.part_size, progress, {}) for part in plan.parts]
+    _complete(http, plan, tags)
+
+
+def _initiate(http: httpx.Client, url: str | None) -> str:
+    answer = _repeated(lambda: http.post(url or ""))
+    found = re.search(r"<UploadId>([^<]+)</UploadId>", answer.text)
+    if found is None:
+        raise TransferError("The bucket has not begun the upload: its answer holds no upload id.")
+    return found.group(1)
+
+
+def _complete(http: httpx.Client, plan: MultipartUpload, tags: list[str]) -> None:
+    numbers = [part.part_number for part in plan.parts]
+    if plan.type == "azure":
+        from base64 import b64encode
+
+        blocks = "".join(f"<Latest>{b64encode(f'block-{n:08d}'.encode()).decode()}</Latest>" for n in numbers)
+        _repeated(lambda: http.put(plan.complete_url, content=f"<BlockList>{blocks}</BlockList>"))
+        return
+    rows = (
+        f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(tag)}</ETag></Part>"
+        for number, tag in zip(numbers, tags, strict=True)
+    )
+    document = f"<CompleteMultipartUpload>{''.join(rows)}</CompleteMultipartUpload>"
+    answer = _repeated(lambda: http.post(plan.complete_url, content=document))
+    if "<Error>" in answer.text:  # S3 answers 200 before it knows whether the parts fit together
+        raise TransferError(f"The bucket could not put the parts together: {answer.text[:300]}")
+
+
+def _put(
+    http: httpx.Client, url: str, path: Path, start: int, size: int, progress: Progress, headers: dict[str, str]
+) -> str:
+    """Send `size` bytes of the file from `start` on; the ETag that the bucket gives them."""
+
+    def send() -> httpx.Response:
+        with path.open("rb") as file:
+            file.seek(start)
+            content = _pieces(file, size, progress)
+            return http.put(url, content=content, headers={"Content-Length": str(size), **headers})
+
+    return str(_repeated(send).headers.get("ETag", ""))
+
+
+def _pieces(file: BinaryIO, size: int, progress: Progress) -> Iterator[bytes]:
+    left = size
+    while left > 0:
+        piece = file.read(min(PIECE, left))
+        if not piece:
+            raise TransferError(f"{file.name} has become shorter while it was sent; send it again.")
+        left -= len(piece)
+        yield piece
+        progress(len(piece))
+
+
+def _extra(kind: str) -> dict[str, str]:
+    return {"x-ms-blob-type": "BlockBlob"} if kind == "azure" else {}
+
+
+def _repeated(send: Callable[[], httpx.Response]) -> httpx.Response:
+    for attempt in range(1, TRIES + 1):
+        try:
+            answer = send()
+            _check(answer)
+            return answer
+        except (httpx.TransportError, Unavailable) as error:
+            _pause(error, attempt)
+    raise AssertionError("the last attempt either answers or raises")
+
+
+def _check(answer: httpx.Response) -> None:
+    if answer.is_success:
+        return
+    answer.read()
+    said = f"The bucket refuses ({answer.status_code}): {answer.text[:300]}"
+    raise (Unavailable if answer.status_code >= 500 else TransferError)(said)
+
+
+def _pause(error: Exception, attempt: int) -> None:
+    """Wait before the next attempt. Raises TransferError after the last."""
+    if attempt == TRIES:
+        raise TransferError(f"The transfer failed {TRIES} times, at last with: {error}") from error
+    time.sleep(0.2 * 2**attempt)

@@ -1,0 +1,137 @@
+"""The demo: a small model on mixed-type data, from training to a served prediction, by the public Python API."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from luml_app.client.objects import ArtifactHandle, DeploymentHandle, OrbitHandle
+from luml_app.packaging import Experiment
+from luml_app.schemas.errors import NotFound
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAME = "churn-demo"
+TRACK = "churn"
+ROWS = 2_000
+SEED = 7
+Say = Callable[[str], None]
+
+
+def run_demo(orbit: OrbitHandle, say: Say) -> None:
+    """Run it in `orbit`, reusing what an earlier run has left there.
+
+    Raises whatever went wrong, and RuntimeError when the endpoint predicts something else than the model itself.
+    """
+    say("Demo: which customers will leave?")
+    customers = make_customers(ROWS, SEED)
+    train, test = customers.iloc[: ROWS * 4 // 5], customers.iloc[ROWS * 4 // 5 :]
+    model, metrics = train_model(train, test)
+    say(f"  trained     logistic regression on {len(train)} customers, AUC {metrics['auc']:.3f}")
+    dataset = _reused(orbit, f"{NAME}-data") or orbit.log_dataset({"train": train, "test": test}, f"{NAME}-data")
+    say(f"  dataset     {_page(orbit, dataset)}")
+    experiment = _reused(orbit, f"{NAME}-run") or _log_experiment(orbit, metrics)
+    say(f"  experiment  {_page(orbit, experiment)}")
+    stored = _reused(orbit, NAME) or orbit.log_model(
+        model, NAME, sample=_inputs(test).head(50), data=_inputs(train), metrics=metrics, tags=["demo"]
+    )
+    say(f"  model       {_page(orbit, stored)}")
+    track = orbit.track(TRACK)
+    entry = track.promote(stored, "production")
+    say(f"  track       {TRACK} version {entry.version} is in production: {_address(orbit, f'tracks/{track.data.id}')}")
+    live = _deployed(orbit, stored).wait()
+    say(f"  deployment  {_address(orbit, f'deployments/{live.data.id}')}")
+    _predict(live, model, _inputs(test).head(3), say)
+
+
+def make_customers(rows: int, seed: int) -> pd.DataFrame:
+    """Customers of a telephone company: numbers, words, yes/no, and holes in the data. The same for the same seed."""
+    import numpy as np
+    import pandas as pd
+
+    random = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "age": random.integers(18, 90, rows),
+            "monthly_charge": random.gamma(6.0, 9.0, rows).round(2),
+            "contract": random.choice(["monthly", "yearly", "two years"], rows, p=[0.55, 0.3, 0.15]),
+            "region": random.choice(["north", "east", "south", "west"], rows),
+            "paperless": random.random(rows) < 0.6,
+        }
+    )
+    leaning = 0.03 * (frame.monthly_charge - 50) - 0.02 * (frame.age - 45) + 1.4 * (frame.contract == "monthly") - 1.2
+    frame["left"] = random.random(rows) < 1 / (1 + np.exp(-leaning))
+    frame.loc[random.random(rows) < 0.05, "monthly_charge"] = np.nan
+    return frame
+
+
+def train_model(train: pd.DataFrame, test: pd.DataFrame) -> tuple[Any, dict[str, float]]:
+    """A fitted scikit-learn pipeline with a column transformer, and its metrics on `test`."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    words = OneHotEncoder(handle_unknown="ignore")
+    columns = ColumnTransformer(
+        [("numbers", numbers, ["age", "monthly_charge"]), ("words", words, ["contract", "region"])],
+        remainder="passthrough",
+    )
+    model = make_pipeline(columns, LogisticRegression(max_iter=500)).fit(_inputs(train), train["left"])
+    chance = model.predict_proba(_inputs(test))[:, 1]
+    return model, {
+        "auc": float(roc_auc_score(test["left"], chance)),
+        "accuracy": float(accuracy_score(test["left"], chance > 0.5)),
+        "log_loss": float(log_loss(test["left"], chance)),
+    }
+
+
+def _inputs(customers: pd.DataFrame) -> pd.DataFrame:
+    return customers.drop(columns="left")
+
+
+def _reused(orbit: OrbitHandle, name: str) -> ArtifactHandle | None:
+    try:
+        return orbit.artifact(name)
+    except NotFound:
+        return None
+
+
+def _log_experiment(orbit: OrbitHandle, metrics: dict[str, float]) -> ArtifactHandle:
+    with tempfile.TemporaryDirectory(prefix="luml-") as folder, Experiment(f"{NAME}-run", Path(folder)) as experiment:
+        experiment.log_params({"model": "LogisticRegression", "max_iter": 500, "seed": SEED, "rows": ROWS})
+        experiment.log_metrics(metrics)
+        return orbit.log_experiment(experiment, tags=["demo"])
+
+
+def _deployed(orbit: OrbitHandle, stored: ArtifactHandle) -> DeploymentHandle:
+    """The demo's deployment; one that has failed is replaced."""
+    alive = {"pending", "active", "not_responding"}
+    for one in orbit.deployments():
+        if one.data.name == NAME and one.data.artifact_id == stored.id and one.data.status in alive:
+            return one
+    return stored.deploy(NAME)
+
+
+def _predict(live: DeploymentHandle, model: Any, rows: pd.DataFrame, say: Say) -> None:
+    answer = live.predict(rows)
+    if answer["prediction"].tolist() != model.predict(rows).tolist():
+        raise RuntimeError(f"The endpoint predicts {answer['prediction'].tolist()}, the model itself something else.")
+    shown = rows.assign(will_leave=answer["prediction"], chance=answer["probabilities_1"].round(3))
+    say("  prediction  of the endpoint, the same as the model's own:\n")
+    say("\n".join("    " + line for line in shown.to_string(index=False).splitlines()))
+    say(f"\nCall it yourself:\n    luml predict {NAME} --example\n")
+
+
+def _page(orbit: OrbitHandle, artifact: ArtifactHandle) -> str:
+    return _address(orbit, f"artifacts/{artifact.id}")
+
+
+def _address(orbit: OrbitHandle, rest: str) -> str:
+    return f"{orbit.client.address}/app/o/{orbit.data.id}/{rest}"
