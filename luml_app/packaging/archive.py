@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import secrets
 import tarfile
 from collections.abc import Iterator
@@ -58,7 +59,7 @@ class ArchiveWriter:
             raise ArchiveError(f"The archive already has a member {name!r}.")
         if isinstance(content, Path):
             with content.open("rb") as source:
-                self._append(name, source, content.stat().st_size)
+                self._append(name, source, os.fstat(source.fileno()).st_size)
         else:
             self._append(name, io.BytesIO(content), len(content))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -153,7 +152,7 @@ def _write(path: Path, manifest: dict[str, Any], splits: dict[str, pd.DataFrame]
         path.open("wb") as stream,
         ArchiveWriter(stream) as writer,
     ):
-        writer.add("manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False).encode())
+        writer.add("manifest.json", metadata.as_document(manifest))
         for split, frame in splits.items():
             for number, start in enumerate(_starts(frame, chunk_rows)):
                 chunk = Path(folder) / "chunk"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import sysconfig
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,9 @@ import msgspec
 from luml_app.packaging.errors import DependencyError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_EXTRA = re.compile(r""";.*\bextra\s*==\s*['"]([^'"]+)""")
+# Extras for those who work on a library name everything that its tests can use.
+_FOR_DEVELOPERS = re.compile(r"test|dev|doc|bench|example|build|lint|maint|typing|all$", re.IGNORECASE)
 
 
 def environment(pins: Iterable[str]) -> dict[str, Any]:
@@ -42,23 +45,30 @@ def declared_pins(dependencies: Iterable[str]) -> list[str]:
     return pins
 
 
-def pins_of_modules(modules: Mapping[str, str]) -> list[str]:
-    """Pins of the distributions that hold the imported top-level `modules` (name → file), and of all they require.
+def pins_of_modules(modules: Mapping[str, str], named: Callable[[str], bool]) -> list[str]:
+    """Pins of what a model needs among the top-level `modules` (name → file) that it imported.
 
+    Libraries also import what just happens to be there, such as a progress bar. So a distribution counts when the
+    stored model names it (`named`), when one that it names offers it as an extra (pyarrow for pandas), or when one
+    that counts requires it.
     Raises `DependencyError` for a module that lives outside every installed distribution or in an editable one:
     no other machine could install that.
     """
     owners = metadata.packages_distributions()
-    names = {"fnnx", "numpy"}
+    _refuse_homeless(modules, owners)
+    imported = {_canonical(owner) for module in modules for owner in owners.get(module, ())}
+    roots = {"fnnx", "numpy"} | {owner for module in modules if named(module) for owner in owners.get(module, ())}
+    extras = {name for root in roots for name in _extras(root) if _canonical(name) in imported}
+    return sorted({_pin(_published(name)) for name in _closure(roots | extras)}, key=str.lower)
+
+
+def _refuse_homeless(modules: Mapping[str, str], owners: Mapping[str, list[str]]) -> None:
     for module, file in modules.items():
-        if module in owners:
-            names.update(owners[module])
-        elif file and not _is_of_python(file):
+        if module not in owners and file and not _is_of_python(file):
             raise DependencyError(
                 f"The model imports {module!r}, which belongs to no installed package, so no other machine has it; "
                 "install it as a package, or pass the function itself so that its source is stored."
             )
-    return sorted({_pin(_published(name)) for name in _closure(names)}, key=str.lower)
 
 
 def _closure(names: Iterable[str]) -> set[str]:
@@ -77,17 +87,26 @@ def _requirements(name: str) -> list[str]:
 
     Markers other than extras are not evaluated: what is not meant for this platform is not installed here either.
     """
-    wanted = [line for line in metadata.requires(name) or [] if not re.search(r";.*\bextra\s*==", line)]
-    matches = [_NAME.match(line) for line in wanted]
-    return [match.group() for match in matches if match and _is_installed(match.group())]
+    lines = metadata.requires(name) or []
+    return [wanted for wanted in (_name_in(line) for line in lines if not _EXTRA.search(line)) if _is_installed(wanted)]
+
+
+def _extras(name: str) -> list[str]:
+    """Names of the distributions that the users' extras of `name` require."""
+    extras = [(line, _EXTRA.search(line)) for line in metadata.requires(name) or []]
+    return [_name_in(line) for line, extra in extras if extra and not _FOR_DEVELOPERS.match(extra.group(1))]
+
+
+def _name_in(requirement: str) -> str:
+    match = _NAME.match(requirement)
+    return match.group() if match else ""
 
 
 def _is_installed(name: str) -> bool:
     try:
-        metadata.distribution(name)
+        return bool(name) and metadata.distribution(name) is not None
     except metadata.PackageNotFoundError:
         return False
-    return True
 
 
 def _published(name: str) -> metadata.Distribution:
@@ -107,8 +126,7 @@ def _pin(distribution: metadata.Distribution) -> str:
 
 
 def _canonical(requirement: str) -> str:
-    match = _NAME.match(requirement)
-    return re.sub(r"[-_.]+", "-", match.group()).lower() if match else ""
+    return re.sub(r"[-_.]+", "-", _name_in(requirement)).lower()
 
 
 def _is_of_python(file: str) -> bool:

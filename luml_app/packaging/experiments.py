@@ -24,7 +24,11 @@ from luml_app.packaging.artifact import SavedArtifact
 from luml_app.packaging.errors import PackagingError
 from luml_app.packaging.metrics_database import SCHEMA, USER_VERSION, last_metrics
 
-_NEXT_STEP = "SELECT coalesce(max(step) + 1, 0) FROM dynamic_metrics WHERE key = ?"
+# One statement, so that two processes that log at once never take the same step.
+_LOG_METRIC = """
+INSERT OR REPLACE INTO dynamic_metrics (key, value, step)
+SELECT :key, :value, coalesce(:step, (SELECT max(step) + 1 FROM dynamic_metrics WHERE key = :key), 0)
+"""
 _SAFE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -61,13 +65,10 @@ class Experiment:
         The same metric at the same step is replaced. Raises `PackagingError` for what is not a number.
         """
         values = metadata.checked_metrics(metrics)
+        at = None if step is None else int(step)
+        rows = [{"key": key, "value": float(value), "step": at} for key, value in values.items()]
         with self._lock, self._database:
-            for key, value in values.items():
-                at = self._database.execute(_NEXT_STEP, (key,)).fetchone()[0] if step is None else int(step)
-                self._database.execute(
-                    "INSERT OR REPLACE INTO dynamic_metrics (key, value, step) VALUES (?, ?, ?)",
-                    (key, float(value), at),
-                )
+            self._database.executemany(_LOG_METRIC, rows)
 
     def attach(self, name: str, content: bytes | str | Path) -> None:
         """Keep a file under `name`: its bytes, or the path of a file to copy. An earlier one is replaced."""
@@ -151,7 +152,7 @@ class Experiment:
                 inner.add(f"attachments/{name}", self.path / "attachments" / name)
         index = {name.removeprefix("attachments/"): place for name, place in inner.index.items()}
         with target.open("wb") as stream, ArchiveWriter(stream) as writer:
-            writer.add("manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False).encode())
+            writer.add("manifest.json", metadata.as_document(manifest))
             writer.add("exp.db.zip", zipped)
             writer.add("attachments.index.json", json.dumps(index, ensure_ascii=False).encode())
             writer.add("attachments.tar", attachments)

@@ -41,6 +41,11 @@ class Inputs(msgspec.Struct, frozen=True):
     dtypes: dict[str, Any]
     template: Any = None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The container, and the inputs' names in order."""
+        return self.container, *(entry["name"] for entry in self.manifest)
+
 
 def first_rows(sample: Any, rows: int) -> Any:
     """The first rows of a sample, in its own container. A mapping is cut where its values are arrays or lists."""

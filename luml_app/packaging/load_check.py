@@ -42,8 +42,17 @@ def load_and_predict(model: Path, inputs: dict[str, Any]) -> Loaded:
             raise LoadCheckError(f"The fresh interpreter that loads the model died: {_last_line(finished)} {_REMEDY}")
         found = json.loads(answer.read_text())
     if "error" in found:
-        raise LoadCheckError(f"The stored model does not load and predict by itself: {found['error']} {_REMEDY}")
+        raise LoadCheckError(
+            f"The stored model does not load and predict by itself: {found['error']}. {_remedy(found['error'])}"
+        )
     return Loaded(outputs=found["outputs"], modules=found["modules"])
+
+
+def _remedy(error: str) -> str:
+    """What to do about the two ways in which a pickle misses what only its author has."""
+    if error.startswith("ModuleNotFoundError") or "__main__" in error:
+        return f"A pickled model carries no code of yours: install that as a package in a released version. {_REMEDY}"
+    return _REMEDY
 
 
 def _run(command: list[str], folder: str) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,6 +14,7 @@ PRODUCER = "luml.ai"
 REGISTRY_METRICS = "luml.ai::registry_metrics:v1"
 INPUT_EXAMPLE = "luml.ai::input_example:v1"
 CLASS_LABELS = "luml.ai::class_labels:v1"
+_NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def producer_version() -> str:
@@ -22,6 +25,21 @@ def producer_version() -> str:
         return version("luml")
     except PackageNotFoundError:
         return "0"
+
+
+def as_document(value: Any) -> bytes:
+    """`value` as strict JSON: NaN and infinities, which JSON has no words for, become texts as fnnx writes them."""
+    return json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
 
 
 def entry(tag: str, payload: dict[str, Any]) -> dict[str, Any]:
@@ -58,13 +76,14 @@ def registry_metrics(entries: Iterable[Any]) -> dict[str, float]:
 
 
 def numbers(values: Any) -> dict[str, float]:
-    """The numeric entries of a mapping; booleans, texts and anything nested are left out."""
+    """The numeric entries of a mapping, NaN and infinities included; anything else is left out."""
     if not isinstance(values, Mapping):
         return {}
+    read = {
+        str(name): _NON_FINITE.get(value, value) if isinstance(value, str) else value for name, value in values.items()
+    }
     return {
-        str(name): value
-        for name, value in values.items()
-        if isinstance(value, int | float) and value is not True and value is not False
+        name: value for name, value in read.items() if isinstance(value, int | float) and not isinstance(value, bool)
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
@@ -64,7 +63,7 @@ def save_model(
         draft = _Draft(recipe, inputs, rows, numbers, {"name": name, "version": version, "description": description})
         draft.write(temporary, pins or [])
         modules = _checked_modules(temporary, draft) if check else _unchecked_modules(recipe)
-        writer = draft.write(temporary, pins if pins is not None else pins_of_modules(modules))
+        writer = draft.write(temporary, pins if pins is not None else pins_of_modules(modules, recipe.names))
     return SavedArtifact(
         path=path,
         manifest=draft.manifest,
@@ -85,8 +84,10 @@ def _require(*packages: str) -> None:
 def _inputs_and_rows(sample: Any, data: Any) -> tuple[Inputs, Any]:
     if sample is None and data is None:
         raise SampleError("Pass sample=… with a few rows of what the model takes, such as X_train.head().")
-    rows = first_rows(data if sample is None else sample, _CHECKED_ROWS)
     inputs = describe(sample if data is None else data)
+    if sample is not None and data is not None and describe(sample).names != inputs.names:
+        raise SampleError("sample and data differ in their columns; pass rows of the same DataFrame, array or mapping.")
+    rows = first_rows(data if sample is None else sample, _CHECKED_ROWS)
     if not _row_count(rows):
         raise SampleError("The sample has no rows; one is enough to find out the types and to check the stored model.")
     return inputs, rows
@@ -136,7 +137,7 @@ class _Draft:
         }
         with path.open("wb") as stream, ArchiveWriter(stream) as writer:
             for name, document in documents.items():
-                writer.add(name, json.dumps(document, indent=1, ensure_ascii=False).encode())
+                writer.add(name, metadata.as_document(document))
             writer.add("variant_artifacts/__pyfunc__.py", self.recipe.pyfunc)
             for name, source in sorted(self.recipe.modules.items()):
                 writer.add(f"variant_artifacts/extra_modules/{name}", source)

@@ -10,7 +10,7 @@ from typing import Any
 from luml_app.packaging.archive import MANIFEST, Archive
 from luml_app.packaging.artifact import ArtifactInfo
 from luml_app.packaging.errors import ArchiveError
-from luml_app.packaging.metadata import registry_metrics
+from luml_app.packaging.metadata import numbers, registry_metrics
 from luml_app.packaging.metrics_database import last_values
 
 _META_NAME = re.compile(r"meta(-[^/]+)?\.json")
@@ -49,8 +49,9 @@ def artifact_type(members: Iterable[str], manifest: Mapping[str, Any]) -> str:
 
 
 def extra_values(archive: Archive) -> dict[str, float]:
-    """The searchable numbers of an archive: last metrics of (embedded) experiments, then registry metrics."""
-    found: dict[str, float] = {}
+    """The searchable numbers of an archive: a dataset's own, last metrics of experiments, then registry metrics."""
+    payload = archive.manifest.get("payload")
+    found = numbers(payload.get("metrics")) if isinstance(payload, dict) else {}
     for name in sorted(filter(_EXPERIMENT_NAME.fullmatch, archive.index)):
         found |= last_values(archive, name)
     return found | registry_metrics(_meta_entries(archive))

@@ -5,7 +5,9 @@ An estimator is pickled, a function or callable class is shipped as source, a re
 
 from __future__ import annotations
 
+import mmap
 import pickle
+import re
 import tempfile
 import types
 from collections.abc import Callable
@@ -38,6 +40,16 @@ class Recipe(msgspec.Struct, frozen=True):
     labels: list[Any] | None
     roots: set[str]
 
+    def names(self, module: str) -> bool:
+        """Whether the stored model names a top-level module: in its sources, or in what is pickled."""
+        own_code = [] if self.config else [self.pyfunc]
+        # In a pickle the byte before a name is its length, which may look like a letter; a mark stands before that.
+        word = rb"(?:(?<!\w)|(?<=\x8c.))%s(?!\w)" % re.escape(module.encode())
+        pattern = re.compile(word, re.DOTALL)
+        if module in self.roots or any(pattern.search(text) for text in [*self.modules.values(), *own_code]):
+            return True
+        return any(_file_has(pattern, file) for file in self.files.values())
+
 
 def recipe_for(model: Any, inputs: Inputs, method: str | None, folder: Path) -> Recipe:
     """Choose by what `model` is; pickles are written to `folder`. Raises `PackagingError` with what to do instead."""
@@ -56,6 +68,11 @@ def recipe_for(model: Any, inputs: Inputs, method: str | None, folder: Path) -> 
         f"{type(model).__name__} has neither predict nor transform and cannot be called; name what shall be called "
         "with method='…', or wrap it: def predict(inputs): return …"
     )
+
+
+def _file_has(pattern: re.Pattern[bytes], file: Path) -> bool:
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return pattern.search(content) is not None
 
 
 def _has_method(model: Any, name: str) -> bool:
