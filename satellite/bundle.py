@@ -29,6 +29,8 @@ def unpack(archive: Path, folder: Path) -> None:
                     write_member(tar, member, folder)
     except tarfile.TarError as error:
         raise NotAModel(f"The artifact is not a model file (an uncompressed tar): {error}") from error
+    for subfolder in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        subfolder.chmod(0o755)
     missing = [name for name in NEEDED if not (folder / name).is_file()]
     if missing:
         raise NotAModel(f"The artifact is not a model: {', '.join(missing)} is missing")

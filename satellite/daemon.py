@@ -66,6 +66,7 @@ class Daemon:
         self.closers.callback(reconciler.stop)
         self.closers.callback(worker.stop)
         self.pair(platform, base_url)
+        runtime.watch(reconciler.wake.set)
         reconciler.start()
         worker.start()
         log.info("Serving at %s", base_url)

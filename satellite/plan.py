@@ -69,6 +69,7 @@ def plan(deployment: Deployment | None, replicas: list[Replica]) -> Plan:
         return Plan("progressing", start=True, serve=fallback, remove=dead, failed=current)
     if current.health.state == "failed":
         return Plan("failed", serve=fallback, remove=(*dead, key), failed=current)
-    if current.health.state == "silent" and current.observed.phase == "running" and deployment.status == "active":
+    silent = current.health.state == "silent" and current.observed.phase == "running"
+    if silent and deployment.status in {"active", "not_responding"}:
         return Plan("not_responding", serve=fallback or current, remove=dead)
     return Plan("progressing", serve=fallback, remove=dead)

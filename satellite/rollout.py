@@ -111,6 +111,8 @@ class Rollout:
         if step.outcome == "not_responding":
             self.report(deployment, {"status": "not_responding"})
             return "not_responding"
+        if deployment.status == "active" and step.serve is None:
+            self.report(deployment, {"status": "not_responding"})
         if self.attempts.seconds_since(replica_key(deployment)) > self.settings.ready_seconds:
             late = f"The model was not ready after {self.settings.ready_seconds:g} s"
             return self.fail_replica(deployment, step, late, "")

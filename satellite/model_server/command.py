@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 
 import uvicorn
 
 from .app import ModelApp
 from .model import ModelSlot
-from .settings import from_arguments
+from .settings import ServerSettings, builder_arguments, builder_environment, from_arguments
 
 GRACE_SECONDS = 10
 BACKLOG = 512
 
 
 def main(argv: list[str]) -> int:
+    """Run the server, or with `environment` as the first word build an environment."""
+    if argv[:1] == ["environment"]:
+        return provide_environment(argv[1:])
+    serve(from_arguments(argv))
+    return 0
+
+
+def provide_environment(argv: list[str]) -> int:
+    """Make one environment in a folder; returns the exit code."""
+    from . import environment
+
+    spec, folder = builder_arguments(argv)
+    try:
+        environment.provide(environment.spec_from_json(spec), folder, builder_environment())
+    except environment.BuildFailed as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def serve(settings: ServerSettings) -> None:
     """Serve until SIGTERM or SIGINT; a model that fails to load keeps serving its failure on `/healthz`."""
-    settings = from_arguments(argv)
     listener = listening_socket(settings.host, settings.port)
     slot = ModelSlot()
     app = ModelApp(slot, settings.body_limit, settings.dynamic_attributes)
@@ -35,7 +56,6 @@ def main(argv: list[str]) -> int:
     if settings.port_file:
         write_whole(settings.port_file, str(listener.getsockname()[1]))
     uvicorn.Server(config).run(sockets=[listener])
-    return 0
 
 
 def listening_socket(host: str, port: int) -> socket.socket:

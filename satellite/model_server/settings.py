@@ -38,3 +38,17 @@ def from_arguments(argv: list[str]) -> ServerSettings:
     options = parser.parse_args(argv)
     attributes = json.loads(os.environ.pop(DYNAMIC_ATTRIBUTES, "{}"))
     return ServerSettings(**vars(options), dynamic_attributes=attributes)
+
+
+def builder_arguments(argv: list[str]) -> tuple[str, Path]:
+    """The arguments of `environment`: what to build (JSON) and where."""
+    parser = argparse.ArgumentParser(prog="luml-model-server environment", description="Build a model's environment")
+    parser.add_argument("--spec", required=True)
+    parser.add_argument("--folder", type=Path, required=True)
+    options = parser.parse_args(argv)
+    return options.spec, options.folder
+
+
+def builder_environment() -> dict[str, str]:
+    """What uv sees: everything, unchanged."""
+    return dict(os.environ)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -80,6 +81,10 @@ class Runtime(Protocol):
 
     def logs(self, key: str, lines: int) -> str:
         """The last lines that the replica printed; empty when there is none."""
+        ...
+
+    def watch(self, wake: Callable[[], None]) -> None:
+        """From now on call `wake`, from any thread, soon after a replica started or ended by itself."""
         ...
 
     def close(self, stop_replicas: bool) -> None:

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from satellite.runtimes.interface import Observed, Phase, ReplicaSpec, RuntimeFa
 
 SERVER = Path(model_server.__file__).parent
 STOP_SECONDS = 12.0
+WATCH_SECONDS = 0.5
 LOG_LIMIT = 8 * 1024 * 1024
 LOG_KEPT = 1024 * 1024
 
@@ -58,6 +59,7 @@ class ProcessRuntime:
         self.inherited = inherited
         self.children: dict[str, subprocess.Popen[bytes]] = {}
         self.lock = threading.Lock()
+        self.closing = threading.Event()
 
     def available(self) -> tuple[bool, str]:
         """Always: a Python interpreter is all it takes."""
@@ -105,8 +107,23 @@ class ProcessRuntime:
         except OSError:
             return ""
 
+    def watch(self, wake: Callable[[], None]) -> None:
+        """Call `wake` when a child has ended; replicas adopted from an earlier run are seen by the slow round."""
+        threading.Thread(target=self.watch_children, args=(wake,), name="process-watch", daemon=True).start()
+
+    def watch_children(self, wake: Callable[[], None]) -> None:
+        """Look at the children now and then, until closed."""
+        told: set[int] = set()
+        while not self.closing.wait(WATCH_SECONDS):
+            with self.lock:
+                ended = {child.pid for child in self.children.values() if child.poll() is not None}
+            if ended - told:
+                wake()
+            told = ended
+
     def close(self, stop_replicas: bool) -> None:
         """Stop all replicas at once, or leave them for the next run of the satellite."""
+        self.closing.set()
         if not stop_replicas:
             return
         threads = [

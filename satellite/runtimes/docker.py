@@ -1,0 +1,269 @@
+"""Replicas as containers of the local Docker engine."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import requests.exceptions
+
+from satellite.environments import BuildFailed, EnvironmentCache
+from satellite.model_server.command import write_whole
+from satellite.runtimes.containers import (
+    LABEL,
+    PORT,
+    builder_container,
+    certificate_of,
+    container_name,
+    replica_container,
+)
+from satellite.runtimes.image import build_context, image_tag
+from satellite.runtimes.interface import Observed, Phase, ReplicaSpec, RuntimeFailure, Unknown
+from satellite.settings import Settings
+
+log = logging.getLogger("satellite.docker")
+
+STOP_SECONDS = 12
+BUILD_SECONDS = 3600
+API_SECONDS = 60
+PHASES: dict[str, Phase] = {"running": "running", "paused": "running", "exited": "exited", "dead": "exited"}
+INDEX_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+
+
+class DockerRuntime:
+    """The runtime that people deploy with. Only this module talks to the engine."""
+
+    name = "docker"
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.tag = image_tag(settings.image, settings.base_image)
+        self.satellite = instance_id(settings.data)
+        self.environments = EnvironmentCache(settings.data / "environments" / self.tag.partition(":")[2])
+        self.closing = threading.Event()
+        self._client: docker.DockerClient | None = None
+
+    def client(self) -> docker.DockerClient:
+        """The connection to the engine, made when it is first needed; raises Unknown."""
+        if self._client is None:
+            address = self.settings.docker_host or None
+            with engine():
+                self._client = docker.DockerClient(base_url=address, timeout=API_SECONDS)
+        return self._client
+
+    def available(self) -> tuple[bool, str]:
+        """Whether an engine answers on this machine and has, or can make, the model image."""
+        if self.settings.docker_host and not self.settings.docker_host.startswith("unix://"):
+            return False, f"the engine at {self.settings.docker_host} is on another machine and cannot mount our files"
+        try:
+            with engine():
+                version = self.client().version()["Version"]
+        except Unknown:
+            return False, f"no Docker engine answers at {self.settings.docker_host or 'the usual socket'}"
+        try:
+            self.ensure_image()
+        except (RuntimeFailure, Unknown) as error:
+            return False, f"Docker {version} answers, but the model image cannot be made: {error}"
+        return True, f"Docker {version} answers and the model image is there"
+
+    def ensure_image(self) -> None:
+        """Build the model image unless it is there; raises RuntimeFailure."""
+        images = self.client().images
+        with engine(), contextlib.suppress(docker.errors.ImageNotFound):
+            images.get(self.tag)
+            return
+        self.ensure_base()
+        log.info("Building the model image %s; this takes a minute", self.tag)
+        build = self.settings.build
+        try:
+            images.build(
+                fileobj=build_context(self.settings.wheelhouse, certificate_of(build)),
+                custom_context=True,
+                tag=self.tag,
+                buildargs={
+                    "BASE": self.settings.base_image,
+                    **{name: build[name] for name in INDEX_ARGUMENTS if name in build},
+                },
+                rm=True,
+                forcerm=True,
+                timeout=BUILD_SECONDS,
+            )
+        except docker.errors.BuildError as error:
+            lines = "".join(str(line.get("stream", "")) for line in error.build_log).strip().splitlines()
+            raise RuntimeFailure("the build failed", " ".join(lines[-3:])) from error
+        except docker.errors.APIError as error:
+            raise RuntimeFailure("the build failed", explanation(error)) from error
+
+    def ensure_base(self) -> None:
+        """Have the base image here, pulling it where it is not; raises RuntimeFailure."""
+        base = self.settings.base_image
+        images = self.client().images
+        with engine(), contextlib.suppress(docker.errors.ImageNotFound):
+            images.get(base)
+            return
+        try:
+            images.pull(base)
+        except (docker.errors.APIError, requests.exceptions.RequestException) as error:
+            message = f"its base image {base} is not here and cannot be pulled"
+            raise RuntimeFailure(message, "set SATELLITE_BASE_IMAGE to an image with Python that is here") from error
+
+    def ensure_running(self, spec: ReplicaSpec) -> None:
+        """Start the container unless it runs; one that has ended for good is made anew."""
+        with engine():
+            if container := self.find(spec.key):
+                if container.status in {"running", "restarting", "paused"}:
+                    return
+                container.remove(force=True, v=True)
+        python = self.python_for(spec)
+        arguments = replica_container(spec, self.satellite, self.tag, python, self.environments.folder)
+        try:
+            with engine():
+                self.client().containers.run(**arguments)
+        except docker.errors.APIError as error:
+            self.ensure_absent(spec.key)
+            raise RuntimeFailure("The container could not be started", explanation(error)) from error
+
+    def ensure_absent(self, key: str) -> None:
+        """Stop the container, first politely, and remove it."""
+        with engine(), contextlib.suppress(docker.errors.NotFound):
+            if container := self.find(key):
+                container.stop(timeout=STOP_SECONDS)
+                container.remove(force=True, v=True)
+
+    def observe(self) -> list[Observed]:
+        """All containers with our label, in one question to the engine."""
+        with engine():
+            found = self.client().api.containers(all=True, filters={"label": self.labels()})
+        return [observed(raw) for raw in found]
+
+    def logs(self, key: str, lines: int) -> str:
+        """The last lines of the container's log."""
+        with contextlib.suppress(Unknown, docker.errors.APIError), engine():
+            if container := self.find(key):
+                return str(container.logs(tail=lines).decode(errors="replace")).strip()
+        return ""
+
+    def watch(self, wake: Callable[[], None]) -> None:
+        """Call `wake` whenever the engine reports that one of our containers started or ended."""
+        threading.Thread(target=self.listen, args=(wake,), name="docker-events", daemon=True).start()
+
+    def listen(self, wake: Callable[[], None]) -> None:
+        """Follow the engine's events; after an absence of the engine, look again at everything."""
+        filters = {"type": "container", "label": self.labels(), "event": ["start", "die"]}
+        while not self.closing.is_set():
+            with contextlib.suppress(Unknown, docker.errors.APIError), engine():
+                for _ in self.client().events(decode=True, filters=filters):
+                    wake()
+            self.closing.wait(2.0)
+
+    def close(self, stop_replicas: bool) -> None:
+        """Let go of the engine; with `stop_replicas` no container of ours stays."""
+        self.closing.set()
+        with contextlib.suppress(Unknown):
+            if stop_replicas:
+                for replica in self.observe():
+                    self.ensure_absent(replica.key)
+        if self._client:
+            self._client.close()
+
+    def find(self, key: str) -> Any:
+        """The container of a replica, or None."""
+        with contextlib.suppress(docker.errors.NotFound):
+            return self.client().containers.get(container_name(self.satellite, key))
+        return None
+
+    def labels(self) -> list[str]:
+        """The labels that all our replicas have, and nobody else's."""
+        return [f"{LABEL}satellite={self.satellite}", f"{LABEL}key"]
+
+    def python_for(self, spec: ReplicaSpec) -> str:
+        """The interpreter of the model's environment inside the container, built by a one-shot container if needed."""
+        try:
+            return self.environments.ensure(spec.environment, lambda folder: self.build_environment(spec))
+        except BuildFailed as error:
+            raise RuntimeFailure("The model's Python environment could not be built", str(error)) from error
+
+    def build_environment(self, spec: ReplicaSpec) -> None:
+        """Run the builder to its end; raises BuildFailed with what it printed last."""
+        arguments = builder_container(
+            spec.environment, self.satellite, self.tag, self.environments.folder,
+            f"{os.getuid()}:{os.getgid()}", self.settings.build, self.settings.wheelhouse,
+        )  # fmt: skip
+        try:
+            with engine():
+                container = self.client().containers.run(**arguments)
+        except docker.errors.APIError as error:
+            raise BuildFailed(explanation(error)) from error
+        with engine(), removed_at_the_end(container):
+            if container.wait(timeout=BUILD_SECONDS)["StatusCode"]:
+                raise BuildFailed(container.logs(tail=20).decode(errors="replace").strip())
+
+
+@contextlib.contextmanager
+def engine() -> Iterator[None]:
+    """An engine that does not answer makes everything Unknown; what it refuses stays the SDK's APIError."""
+    try:
+        yield
+    except requests.exceptions.RequestException as error:
+        if isinstance(error, docker.errors.APIError):
+            if error.is_server_error() and error.status_code in {502, 503}:
+                raise Unknown(explanation(error)) from error
+            raise
+        raise Unknown(f"The Docker engine does not answer: {error}") from error
+    except docker.errors.DockerException as error:
+        if isinstance(error, docker.errors.APIError | docker.errors.BuildError):
+            raise
+        raise Unknown(f"The Docker engine does not answer: {error}") from error
+
+
+@contextlib.contextmanager
+def removed_at_the_end(container: Any) -> Iterator[None]:
+    """Remove a one-shot container, however it ends."""
+    try:
+        yield
+    finally:
+        with contextlib.suppress(docker.errors.APIError):
+            container.remove(force=True, v=True)
+
+
+def observed(raw: dict[str, Any]) -> Observed:
+    """A replica from the engine's list of containers."""
+    labels = {name.removeprefix(LABEL): value for name, value in raw["Labels"].items()}
+    published = [port["PublicPort"] for port in raw.get("Ports") or [] if is_ours(port)]
+    return Observed(
+        key=labels["key"],
+        deployment_id=labels["deployment"],
+        revision_id=labels["revision"],
+        digest=labels["digest"],
+        phase=PHASES.get(raw["State"], "starting") if published or raw["State"] != "running" else "starting",
+        url=f"http://127.0.0.1:{published[0]}" if published else None,
+        environment_key=labels.get("environment", ""),
+    )
+
+
+def is_ours(port: dict[str, Any]) -> bool:
+    """Whether a port of a container is the model server's, published on this machine."""
+    return f"{port['PrivatePort']}/{port['Type']}" == PORT and "PublicPort" in port
+
+
+def explanation(error: docker.errors.APIError) -> str:
+    """The engine's own words."""
+    return str(error.explanation or error)
+
+
+def instance_id(data: Path) -> str:
+    """Eight digits that stay the same for a data folder: the owner in labels and names of containers."""
+    path = data / "instance"
+    with contextlib.suppress(OSError):
+        return path.read_text()
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_whole(path, secrets.token_hex(4))
+    return path.read_text()

@@ -1,0 +1,241 @@
+"""One suite for every runtime: what the satellite may rely on, wherever models run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from satellite import bundle
+from satellite.environments import spec_of
+from satellite.health import Prober
+from satellite.runtimes.interface import Observed, ReplicaSpec, Runtime, RuntimeFailure
+from satellite.runtimes.process import ProcessRuntime
+from satellite.settings import Settings, build_environment, inherited_environment
+from tests.satellite.contract_server import until
+from tests.satellite.engine import BASE_IMAGE, missing, need_engine
+from tests.satellite.models import write_model
+
+Spec = Callable[..., ReplicaSpec]
+PROBER = Prober()
+# A package that is small, pure and never installed with ours.
+SMALL_PACKAGE = "toolz==0.12.1"
+
+
+def runtime_settings(data: Path, host: str = "") -> Settings:
+    return Settings(
+        platform_url="http://127.0.0.1:1", token="dfssat_x", data=data, docker_host=host, base_image=BASE_IMAGE,
+        inherited=inherited_environment(), build=build_environment(),
+    )  # fmt: skip
+
+
+@pytest.fixture(params=["process", pytest.param("docker", marks=pytest.mark.docker)])
+def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Runtime]:
+    made = open_runtime(request.param, tmp_path / "data")
+    yield made
+    made.close(stop_replicas=True)
+
+
+def open_runtime(kind: str, data: Path) -> Runtime:
+    if kind == "process":
+        return ProcessRuntime(data, inherited_environment())
+    from satellite.runtimes.docker import DockerRuntime
+
+    made = DockerRuntime(runtime_settings(data, need_engine()))
+    works, why = made.available()
+    assert works, why
+    return made
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Spec:
+    """Makes replica specs of small models."""
+
+    def make(expression: str = "{'y': inputs['x'] * 2}", deployment: str = "", **kwargs: Any) -> ReplicaSpec:
+        name = uuid.uuid4().hex
+        archive = write_model(
+            tmp_path / f"{name}.luml", expression, **{k: kwargs.pop(k) for k in ("warmup", "env") if k in kwargs}
+        )
+        folder = tmp_path / name
+        folder.mkdir(mode=0o755)
+        bundle.unpack(archive, folder)
+        environment = spec_of(bundle.environment_of(folder))
+        return ReplicaSpec(deployment or str(uuid.uuid4()), "r1", folder, "0" * 64, environment, **kwargs)
+
+    return make
+
+
+def observed(runtime: Runtime, key: str) -> Observed | None:
+    return next((replica for replica in runtime.observe() if replica.key == key), None)
+
+
+def url_when(runtime: Runtime, key: str, state: str = "ready") -> str:
+    """The address of a replica once its model server says that it is in a state."""
+
+    def found() -> str | None:
+        replica = observed(runtime, key)
+        return replica.url if replica and replica.url and PROBER.health(replica.url).state == state else None
+
+    return until(found, 60, f"{key} {state}")
+
+
+def compute(url: str, x: Any) -> Any:
+    return httpx.post(f"{url}/compute", json={"inputs": {"x": x}}, timeout=30).json()
+
+
+def test_it_is_available_and_says_why(runtime: Runtime) -> None:
+    works, why = runtime.available()
+    assert works
+    assert why
+
+
+def test_a_started_replica_computes(runtime: Runtime, spec: Spec) -> None:
+    replica = spec()
+    runtime.ensure_running(replica)
+    assert compute(url_when(runtime, replica.key), [1, 2]) == {"y": [2.0, 4.0]}
+
+
+def test_starting_what_runs_changes_nothing(runtime: Runtime, spec: Spec) -> None:
+    replica = spec()
+    runtime.ensure_running(replica)
+    url = url_when(runtime, replica.key)
+    runtime.ensure_running(replica)
+    assert url_when(runtime, replica.key) == url
+    assert len(runtime.observe()) == 1
+
+
+def test_it_observes_who_a_replica_is(runtime: Runtime, spec: Spec) -> None:
+    replica = spec()
+    runtime.ensure_running(replica)
+    seen = observed(runtime, replica.key)
+    assert seen is not None
+    assert (seen.deployment_id, seen.revision_id, seen.digest) == (replica.deployment_id, "r1", "0" * 64)
+
+
+def test_what_the_model_prints_is_in_the_logs(runtime: Runtime, spec: Spec) -> None:
+    replica = spec(warmup="print('hello from the model')")
+    runtime.ensure_running(replica)
+    url_when(runtime, replica.key)
+    assert "hello from the model" in until(lambda: runtime.logs(replica.key, 10))
+
+
+def test_variables_and_attributes_reach_the_model(runtime: Runtime, spec: Spec) -> None:
+    expression = "{'y': np.array([float(os.environ['FACTOR']), float('LUML_DYNAMIC_ATTRIBUTES' in os.environ)])}"
+    replica = spec(expression, variables={"FACTOR": "7"}, attributes={"secret": "s"})
+    runtime.ensure_running(replica)
+    assert compute(url_when(runtime, replica.key), [1]) == {"y": [7.0, 0.0]}
+
+
+def test_a_killed_replica_can_be_started_again(runtime: Runtime, spec: Spec) -> None:
+    replica = spec("{'y': np.array([float(os.getpid())])}")
+    runtime.ensure_running(replica)
+    url_when(runtime, replica.key)
+    model = next(p for p in psutil.process_iter(["cmdline"]) if is_replica(p, runtime, replica))
+    os.kill(model.pid, signal.SIGKILL)
+    until(lambda: not model.is_running() or model.status() == psutil.STATUS_ZOMBIE)
+
+    def back() -> bool:
+        runtime.ensure_running(replica)
+        seen = observed(runtime, replica.key)
+        return bool(seen and seen.url and PROBER.health(seen.url).state == "ready")
+
+    until(back, 60)
+
+
+def is_replica(process: psutil.Process, runtime: Runtime, replica: ReplicaSpec) -> bool:
+    """Whether a process of this machine is the model server of the replica, in a container or not."""
+    arguments = process.info["cmdline"] or []
+    if runtime.name == "process":
+        return any(replica.key in part for part in arguments)
+    return "/app/model_server" in arguments and in_container(process.pid, runtime, replica)
+
+
+def in_container(pid: int, runtime: Any, replica: ReplicaSpec) -> bool:
+    return runtime.find(replica.key).id in Path(f"/proc/{pid}/cgroup").read_text() or (
+        runtime.find(replica.key).attrs["State"]["Pid"] == pid
+    )
+
+
+def test_nothing_is_left_of_an_absent_replica(runtime: Runtime, spec: Spec) -> None:
+    replica = spec()
+    runtime.ensure_running(replica)
+    url = url_when(runtime, replica.key)
+    runtime.ensure_absent(replica.key)
+    assert runtime.observe() == []
+    assert PROBER.health(url).state == "silent"
+    assert runtime.logs(replica.key, 10) == ""
+    runtime.ensure_absent(replica.key)
+
+
+def test_a_model_that_cannot_load_says_why(runtime: Runtime, spec: Spec) -> None:
+    replica = spec(warmup="raise ValueError('no weights')")
+    runtime.ensure_running(replica)
+    url = url_when(runtime, replica.key, "failed")
+    assert "ValueError: no weights" in PROBER.health(url).error
+    assert "ValueError: no weights" in runtime.logs(replica.key, 20)
+
+
+def test_two_replicas_started_at_once_are_two(runtime: Runtime, spec: Spec) -> None:
+    replicas = [spec(), spec("{'y': inputs['x'] * 3}")]
+    threads = [threading.Thread(target=runtime.ensure_running, args=(replica,)) for replica in replicas]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    answers = [compute(url_when(runtime, replica.key), [1]) for replica in replicas]
+    assert answers == [{"y": [2.0]}, {"y": [3.0]}]
+
+
+def test_a_second_run_of_the_satellite_finds_what_the_first_left(runtime: Runtime, spec: Spec, tmp_path: Path) -> None:
+    replica = spec()
+    runtime.ensure_running(replica)
+    url = url_when(runtime, replica.key)
+    runtime.close(stop_replicas=False)
+
+    second = open_runtime(runtime.name, tmp_path / "data")
+    try:
+        second.ensure_running(replica)
+        assert [seen.url for seen in second.observe()] == [url]
+        second.ensure_absent(replica.key)
+        assert second.observe() == []
+    finally:
+        second.close(stop_replicas=True)
+
+
+def test_a_replica_that_ends_wakes_the_satellite(runtime: Runtime, spec: Spec) -> None:
+    woken = threading.Event()
+    replica = spec("os._exit(3)")
+    runtime.watch(woken.set)
+    runtime.ensure_running(replica)
+    url = url_when(runtime, replica.key)
+    woken.clear()
+    with pytest.raises(httpx.TransportError):
+        httpx.post(f"{url}/compute", json={"inputs": {"x": [1]}}, timeout=30)
+    assert woken.wait(20)
+
+
+def test_a_model_gets_the_packages_it_pins(runtime: Runtime, spec: Spec) -> None:
+    env = {"python_version": "3.11", "build_dependencies": [], "dependencies": [{"package": SMALL_PACKAGE}]}
+    replica = spec("{'y': np.array([float(__import__('toolz').__version__.replace('.', ''))])}", env=env)
+    try:
+        runtime.ensure_running(replica)
+    except RuntimeFailure as error:
+        if "toolz" in error.error and ("connect" in error.error.lower() or "fetch" in error.error.lower()):
+            missing(f"no package index can be reached: {error.error[-200:]}")
+        raise
+    assert compute(url_when(runtime, replica.key), [1]) == {"y": [121.0]}
+
+
+def test_an_environment_that_cannot_be_built_says_why(runtime: Runtime, spec: Spec) -> None:
+    env = {"python_version": "3.11", "build_dependencies": [], "dependencies": [{"package": "numpy==0.0.0.1"}]}
+    with pytest.raises(RuntimeFailure, match="numpy"):
+        runtime.ensure_running(spec(env=env))
+    assert runtime.observe() == []
