@@ -185,26 +185,34 @@ class Postgres:
     def _create(self, account: Account | None) -> None:
         if self.data.exists() and any(self.data.iterdir()):
             raise PostgresError(f"{self.data} holds other things than a database; move them away.")
-        unfinished = self.data.with_name(f"{self.data.name}.new")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(mode=0o700)
+        self._remove_unfinished()
+        # A name of its own each time: an initdb whose starter was killed may still be at work in an older one.
+        unfinished = Path(tempfile.mkdtemp(prefix=self._unfinished, dir=self.data.parent))
         try:
             self._initialise(unfinished, account)
             unfinished.replace(self.data)
         finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+            self._remove_unfinished()
 
     def _initialise(self, folder: Path, account: Account | None) -> None:
-        password = secrets.token_urlsafe(24)
-        with tempfile.NamedTemporaryFile("w", prefix="luml-", suffix=".txt") as handed_over:
-            handed_over.write(password + "\n")
-            handed_over.flush()
-            if account is not None:
-                os.chown(handed_over.name, account.uid, account.gid)
-                give(folder, account)
-            _run_initdb(folder, Path(handed_over.name), account, sync=not self._fast)
+        password, handed_over = secrets.token_urlsafe(24), folder.with_name(f"{folder.name}-password")
+        handed_over.touch(0o600, exist_ok=False)
+        handed_over.write_text(f"{password}\n")
+        if account is not None:
+            os.chown(handed_over, account.uid, account.gid)
+            give(folder, account)
+        _run_initdb(folder, handed_over, account, sync=not self._fast)
         (folder / "password").touch(0o600)
         (folder / "password").write_text(password)
+
+    @property
+    def _unfinished(self) -> str:
+        return f"{self.data.name}.new-"
+
+    def _remove_unfinished(self) -> None:
+        for left in self.data.parent.iterdir():
+            if left.name.startswith(self._unfinished):
+                _remove(left)
 
     def _check_version(self) -> None:
         version = (self.data / "PG_VERSION").read_text().strip()
@@ -272,6 +280,13 @@ def _run_initdb(folder: Path, password: Path, account: Account | None, *, sync: 
     if done.returncode:
         reasons = [line for line in done.stderr.splitlines() if "error" in line.lower() or "could not" in line]
         raise PostgresError(f"The database in {folder} cannot be made: {(reasons or ['no reason given'])[-1]}")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _processes_in(data: Path) -> list[psutil.Process]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
+from sqlalchemy.engine import make_url
 
-from tests.postgres import Cluster
+from tests.embedded.conftest import REPOSITORY, alive, eventually
+from tests.postgres import EXTERNAL, Cluster
 
 
 def connect(url: str) -> psycopg.Connection[tuple[object, ...]]:
@@ -79,3 +87,38 @@ def test_a_builder_that_stays_connected_is_cut_off(cluster: Cluster) -> None:
     template = cluster.template("left open", lambda url: left_open.append(connect(url)))
     with cluster.database(template) as url:
         assert url
+
+
+WAITING_TEST = """
+import pathlib, signal
+
+def test_wait(cluster):
+    with cluster.database():
+        pathlib.Path("address").write_text(cluster.url)
+        signal.pause()
+"""
+
+
+@pytest.mark.skipif(EXTERNAL in os.environ, reason=f"{EXTERNAL} names a server that is not ours to stop")
+@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_the_server_ends_with_the_run_however_that_ends(tmp_path: Path, number: signal.Signals, workers: str) -> None:
+    if number != signal.SIGINT and sys.platform != "linux":
+        pytest.skip("only Linux ends children with their parent; elsewhere the next run does")
+    (tmp_path / "test_waiting.py").write_text(WAITING_TEST)
+    run = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-p", "tests.postgres", "-n", workers, "--rootdir", str(tmp_path), "."],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(REPOSITORY), "PATH": os.defpath},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = tmp_path / "address"
+    eventually(lambda: address.exists() and address.read_text(), "the start of the inner run")
+    data = Path(str(make_url(address.read_text()).query["host"]))
+    server = psutil.Process(int((data / "postmaster.pid").read_text().split()[0]))
+    run.send_signal(number)
+    run.wait(30)
+    eventually(lambda: not alive(server.pid), "the end of the server")
+    if number == signal.SIGINT:
+        assert not data.exists()

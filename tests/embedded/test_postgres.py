@@ -181,9 +181,10 @@ def test_a_claim_in_the_name_of_a_stranger_does_not_matter(short_path: Path, sta
 
 
 def test_a_half_made_folder_is_made_anew(short_path: Path, start: Start) -> None:
-    (short_path / "pg.new" / "base").mkdir(parents=True)
+    (short_path / "pg.new-1" / "base").mkdir(parents=True)
+    (short_path / "pg.new-2").write_text("a password")
     assert ask(start(Postgres(short_path / "pg", fast=True)), "SELECT 1") == 1
-    assert not (short_path / "pg.new").exists()
+    assert list(short_path.glob("pg.new*")) == []
 
 
 def test_a_folder_of_other_things_is_left_alone(short_path: Path, start: Start) -> None:
@@ -215,5 +216,4 @@ def test_a_server_that_cannot_start_shows_the_end_of_its_log(short_path: Path, s
 def test_a_full_disk_leaves_nothing_half_made(full_disk: Path, start: Start) -> None:
     with pytest.raises(PostgresError, match="No space left on device"):
         start(Postgres(full_disk / "pg"))
-    assert not (full_disk / "pg").exists()
-    assert not (full_disk / "pg.new").exists()
+    assert list(full_disk.glob("pg*")) == []
