@@ -110,7 +110,8 @@ class Listener:
     def stop(self) -> None:
         """End, within about a second."""
         self._stopping.set()
-        self._thread.join(timeout=5)
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
 
     def _run(self) -> None:
         import psycopg
