@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import httpx
@@ -11,6 +12,8 @@ from luml_app.client.wire import error_of
 from luml_app.schemas.errors import ServerFault, Unavailable
 
 TIMEOUT = 300.0
+PATIENCE = 60.0
+"""Seconds for which a call is repeated that the endpoint asks to be made later."""
 
 
 def request_of_sample(sample: Any) -> dict[str, Any]:
@@ -25,10 +28,7 @@ def compute(url: str, api_key: str | None, body: dict[str, Any]) -> dict[str, An
     headers = {"Content-Type": "application/json"}
     if api_key:
         headers["Authorization"] = f"Bearer {api_key}"
-    try:
-        answer = httpx.post(url, content=msgspec.json.encode(body), headers=headers, timeout=TIMEOUT)
-    except httpx.TransportError as error:
-        raise Unavailable(f"The endpoint {url} does not answer: {error}. Is the satellite running?") from error
+    answer = _posted(url, msgspec.json.encode(body), headers)
     if not answer.is_success:
         raise error_of("compute", answer.status_code, answer.headers, answer.content)
     try:
@@ -36,6 +36,20 @@ def compute(url: str, api_key: str | None, body: dict[str, Any]) -> dict[str, An
     except msgspec.MsgspecError as error:
         raise ServerFault(f"The endpoint's answer is not what was expected: {error}") from error
     return outputs
+
+
+def _posted(url: str, content: bytes, headers: dict[str, str]) -> httpx.Response:
+    """POST, and again for a while as long as the endpoint asks to come back later (429, 503 with Retry-After)."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            answer = httpx.post(url, content=content, headers=headers, timeout=TIMEOUT)
+        except httpx.TransportError as error:
+            raise Unavailable(f"The endpoint {url} does not answer: {error}. Is the satellite running?") from error
+        wait = answer.headers.get("Retry-After", "")
+        if answer.status_code not in {429, 503} or not wait.isdigit() or time.monotonic() + int(wait) > deadline:
+            return answer
+        time.sleep(int(wait))
 
 
 def predictions(outputs: dict[str, Any], sample: Any) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import httpx
@@ -64,10 +65,10 @@ def up(settings: Settings, *, demo: bool, say: Say) -> int:
         try:
             running = _prepare(house)
             supervisor.start(_server(settings), ready=lambda: _answers(settings.address))
-            satellite_id, key = _satellite_key(_api(house, running), running)
+            known, key = _satellite_key(_api(house, running), running)
             started = time.time()
-            supervisor.start(_satellite(settings, home, key))
-            satellite = _paired(_api(house, running), running, satellite_id, started)
+            supervisor.start(_satellite(settings, home, known, key))
+            satellite = _paired(_api(house, running), running, known.id, started)
         finally:
             house.close()
         say(_screen(running, satellite))
@@ -155,18 +156,19 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _satellite_key(api: LocalApi, running: Running) -> tuple[UUID, str]:
+def _satellite_key(api: LocalApi, running: Running) -> tuple[Satellite, str]:
     """The local satellite and a key for it. The key is a new one at each start, so that none has to be kept."""
     ids = (running.organization_id, running.orbit_id)
     for satellite in api.satellites.list(*ids):
         if satellite.name == SATELLITE:
-            return satellite.id, api.satellites.rotate_key(*ids, satellite.id).key
+            return satellite, api.satellites.rotate_key(*ids, satellite.id).key
     made = api.satellites.create(*ids, name=SATELLITE, description="Runs on the machine of the server.")
-    return made.satellite.id, made.api_key
+    return made.satellite, made.api_key
 
 
-def _satellite(settings: Settings, home: Home, key: str) -> Command:
+def _satellite(settings: Settings, home: Home, known: Satellite, key: str) -> Command:
     variables = {
+        "SATELLITE_PORT": str(_gateway_port(settings, known)),
         "LUML_ADDRESS": settings.address,
         "SATELLITE_TOKEN": key,
         "SATELLITE_RUNTIME": settings.runtime,
@@ -175,6 +177,21 @@ def _satellite(settings: Settings, home: Home, key: str) -> Command:
     }
     argv = (sys.executable, "-m", "satellite")
     return Command("satellite", argv, settings.child_environment(**variables), grace=40.0)
+
+
+def _gateway_port(settings: Settings, known: Satellite) -> int:
+    """The port that the satellite had before, so that addresses of deployments stay good; else the one after ours."""
+    before = urlsplit(known.base_url or "").port
+    for port in (before, settings.port + 1):
+        if port and port < 65536 and _is_free("127.0.0.1", port):
+            return port
+    return 0
+
+
+def _is_free(host: str, port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return probe.connect_ex((host, port)) != 0
 
 
 def _paired(api: LocalApi, running: Running, satellite_id: UUID, started: float) -> Satellite | None:
