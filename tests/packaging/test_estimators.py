@@ -267,3 +267,14 @@ def test_the_training_data_says_more_than_the_sample(tmp_path: Path) -> None:
     assert example(saved.path) == {"n": [1, 2, None], "b": [0.5, 1.5, 2.5]}
     with pytest.raises(SampleError, match="sample and data differ"):
         save_model(model, tmp_path / "o.luml", sample=data[["b"]], data=data)
+
+
+def test_times_come_with_and_without_a_zone(tmp_path: Path, write_module: Any) -> None:
+    module = write_module("echo_times", "def echo(frame):\n    return {'t': [str(t) for t in frame['t']]}\n")
+    saved = save_model(module.echo, tmp_path / "m.luml", sample=pd.DataFrame({"t": pd.to_datetime(["2024-01-01"])}))
+    times = ["2024-02-01T10:00:00Z", "2024-02-01T10:00:00+02:00", "2024-02-01"]
+    expected = ["2024-02-01 10:00:00", "2024-02-01 08:00:00", "2024-02-01 00:00:00"]
+    assert compute(saved.path, {"t": times})["t"].tolist() == expected
+    assert len(compute(saved.path, {"t": []})["t"]) == 0
+    with pytest.raises(ValueError, match="input t must hold times as ISO 8601"):
+        compute(saved.path, {"t": ["yesterday"]})

@@ -121,11 +121,8 @@ def _column(values: Any, spec: dict[str, Any], dtype: Any) -> Any:
     import pandas as pd
 
     kind = spec["kind"]
-    if kind == "datetime":
-        parsed = pd.to_datetime(pd.Series(_texts(values, spec), dtype=object), format="ISO8601", utc=spec["utc"])
-        return parsed.astype(dtype)
-    if kind == "timedelta":
-        return pd.to_timedelta(pd.Series(_texts(values, spec), dtype=object)).astype(dtype)
+    if kind in ("datetime", "timedelta"):
+        return _times(values, spec, dtype)
     if kind == "category":
         members: dict[str | None, Any] = {str(member): member for member in dtype.categories}
         found: list[Any] = [members.get(text) for text in _texts(values, spec)]
@@ -135,6 +132,21 @@ def _column(values: Any, spec: dict[str, Any], dtype: Any) -> Any:
     if pd.api.types.is_object_dtype(dtype):
         return pd.Series(_with_missing(_scalars(values, kind), spec), dtype=dtype)
     return pd.Series(values).astype(dtype)
+
+
+def _times(values: Any, spec: dict[str, Any], dtype: Any) -> Any:
+    """Times from ISO 8601 texts. A time without a zone counts as UTC, and a column without one takes UTC."""
+    import pandas as pd
+
+    texts = pd.Series(_texts(values, spec), dtype=object)
+    try:
+        if spec["kind"] == "timedelta":
+            return pd.to_timedelta(texts).astype(dtype)
+        parsed = pd.to_datetime(texts, format="ISO8601", utc=True)
+    except (ValueError, TypeError) as error:
+        what = "durations" if spec["kind"] == "timedelta" else "times"
+        raise ValueError(f"input {spec['name']} must hold {what} as ISO 8601 texts") from error
+    return (parsed if spec["utc"] else parsed.dt.tz_localize(None)).astype(dtype)
 
 
 def _texts(values: Any, spec: dict[str, Any]) -> list[str | None]:
