@@ -58,16 +58,13 @@ def _parts() -> Iterator[Finding]:
 def _docker() -> Iterator[Finding]:
     if find_spec("docker") is None:
         return
-    import docker
-    from docker.errors import DockerException
+    from satellite.runtimes.docker import engine_version
+    from satellite.runtimes.interface import RuntimeFailure
 
     try:
-        client = docker.from_env(timeout=5)
-        detail = f"engine {client.version()['Version']}"
-        client.close()
-        yield Finding("docker", True, detail)
-    except DockerException as error:
-        yield Finding("docker", False, f"no engine answers ({str(error)[:100]}); models run as processes instead")
+        yield Finding("docker", True, f"engine {engine_version()}")
+    except RuntimeFailure:
+        yield Finding("docker", False, "no engine answers; models run as processes instead")
 
 
 def _disk() -> Iterator[Finding]:

@@ -267,3 +267,15 @@ def instance_id(data: Path) -> str:
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_whole(path, secrets.token_hex(4))
     return path.read_text()
+
+
+def engine_version() -> str:
+    """The version of the engine that answers here. Raises RuntimeFailure when none does."""
+    try:
+        client = docker.from_env(timeout=5)
+        try:
+            return str(client.version()["Version"])
+        finally:
+            client.close()
+    except docker.errors.DockerException as error:
+        raise RuntimeFailure("No Docker engine answers", str(error)) from error
