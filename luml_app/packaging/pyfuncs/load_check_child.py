@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ def _imported(before: set[str], model_folder: str) -> dict[str, str]:
 
 def main(model: str, request: str, answer: str) -> None:
     """Write the answer, or the error that prevented it, as JSON."""
+    # fnnx unpacks the model here: gone with the folder of the check, even when the model kills this process.
+    tempfile.tempdir = str(Path(answer).parent)
     try:
         result = check(model, json.loads(Path(request).read_text()))
     except BaseException as error:
