@@ -19,6 +19,8 @@ from satellite.gateway.upstream import Answer, UpstreamGone, Upstreams
 
 RETRY_SECONDS = 2
 REFRESH_SECONDS = 0.05
+# A body of up to so many times the limit is read to its end for the sake of a readable refusal.
+PATIENCE = 4
 DEPLOYMENT = r"/deployments/([0-9A-Za-z-]{1,64})"
 ORIGIN_HEADERS = "Authorization, Content-Type, X-Request-Id"
 
@@ -176,30 +178,54 @@ class Handler(tornado.web.RequestHandler):
 
 @tornado.web.stream_request_body
 class ComputeHandler(Handler):
-    """`POST /deployments/{id}/compute`. The body is collected here so that one that is too large gets an answer."""
+    """`POST /deployments/{id}/compute`.
+
+    A refusal is decided before the body but told after it: closing on a caller who is still sending resets the
+    connection, and the answer is lost. A refused body is read and dropped, never kept.
+    """
 
     async def prepare(self) -> None:
-        """Refuse before the body is read: size, key and deployment are known by then."""
+        """Check size, key and deployment, which are known before the body."""
         self.chunks: list[bytes] = []
         self.size = 0
-        self.room_for(int(self.request.headers.get("Content-Length") or 0))
-        if self.request.method == "POST":
+        self.refusal: Refused | None = None
+        announced = int(self.request.headers.get("Content-Length") or 0)
+        if announced > PATIENCE * self.gateway.settings.body_limit:
+            raise self.too_large()
+        if announced > self.gateway.settings.body_limit:
+            self.refusal = self.too_large()
+        elif self.request.method == "POST":
+            await self.check_caller()
+
+    async def check_caller(self) -> None:
+        """Keep the refusal, if there is one, until the body has been read."""
+        try:
             await self.require_key()
             self.gateway.ready_route(self.path_args[0])
+        except Refused as refusal:
+            self.refusal = refusal
 
     def data_received(self, chunk: bytes) -> None:
         """A part of the body."""
         self.size += len(chunk)
-        self.room_for(self.size)
-        self.chunks.append(chunk)
+        limit = self.gateway.settings.body_limit
+        if self.size > PATIENCE * limit:
+            raise self.too_large()
+        if self.size > limit and not self.refusal:
+            self.refusal = self.too_large()
+        if self.refusal:
+            self.chunks.clear()
+        else:
+            self.chunks.append(chunk)
 
-    def room_for(self, size: int) -> None:
-        """Refuse a body over the limit."""
-        if size > self.gateway.settings.body_limit:
-            raise Refused(413, f"The body is larger than {self.gateway.settings.body_limit} bytes")
+    def too_large(self) -> Refused:
+        """The refusal of a body over the limit."""
+        return Refused(413, f"The body is larger than {self.gateway.settings.body_limit} bytes")
 
     async def post(self, deployment_id: str) -> None:
         """Pass the request on and the answer back, both untouched."""
+        if self.refusal:
+            raise self.refusal
         route, answer = await self.gateway.compute(deployment_id, b"".join(self.chunks), self.request_id)
         self.set_status(answer.status)
         self.set_header("Content-Type", answer.content_type)

@@ -1,0 +1,167 @@
+"""Model files and environments on disk: whole or not there, once however many ask."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from satellite.bundle import NotAModel
+from satellite.cache import DigestMismatch, ModelCache
+from satellite.environments import EnvironmentCache, spec_of
+from satellite.model_server import environment
+from satellite.model_server.environment import EnvironmentSpec, running_python, unmet
+from tests.satellite.models import write_model
+
+Download = Callable[[], AbstractContextManager[Iterator[bytes]]]
+
+
+class Source:
+    """Bytes to download, counted."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.count = data, 0
+        self.digest = hashlib.sha256(data).hexdigest()
+
+    @contextmanager
+    def download(self) -> Iterator[Iterator[bytes]]:
+        self.count += 1
+        yield iter([self.data[:100], self.data[100:]])
+
+
+@pytest.fixture
+def source(model: Path) -> Source:
+    return Source(model.read_bytes())
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> ModelCache:
+    return ModelCache(tmp_path / "models", 10**9)
+
+
+def test_a_model_is_downloaded_once(cache: ModelCache, source: Source) -> None:
+    folder = cache.ensure(source.digest, source.download())
+    assert cache.ensure(source.digest, source.download()) == folder
+    assert (folder / "manifest.json").is_file()
+    assert source.count == 1
+
+
+def test_many_at_once_download_once(cache: ModelCache, source: Source) -> None:
+    threads = [threading.Thread(target=lambda: cache.ensure(source.digest, source.download())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert source.count == 1
+
+
+def test_a_damaged_file_is_downloaded_again(cache: ModelCache, source: Source) -> None:
+    cache.ensure(source.digest, source.download())
+    archive = cache.folder / f"{source.digest}.luml"
+    archive.write_bytes(archive.read_bytes()[:-1] + b"x")
+    assert (cache.ensure(source.digest, source.download()) / "manifest.json").is_file()
+    assert source.count == 2
+
+
+def test_other_bytes_than_promised_are_refused(cache: ModelCache, source: Source) -> None:
+    with pytest.raises(DigestMismatch, match="the registry says"):
+        cache.ensure("0" * 64, source.download())
+    assert not list(cache.folder.glob("*.luml")) and not list(cache.folder.glob("*.part"))
+
+
+def test_a_digest_that_is_none_is_refused(cache: ModelCache, source: Source) -> None:
+    with pytest.raises(DigestMismatch, match="not a sha256"):
+        cache.ensure("../../etc", source.download())
+
+
+def test_an_interrupted_download_leaves_nothing(cache: ModelCache, source: Source) -> None:
+    @contextmanager
+    def broken() -> Iterator[Iterator[bytes]]:
+        def chunks() -> Iterator[bytes]:
+            yield b"half"
+            raise ConnectionError("cut")
+
+        yield chunks()
+
+    with pytest.raises(ConnectionError):
+        cache.ensure(source.digest, broken())
+    assert [path.suffix for path in cache.folder.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("data", [b"", b"no tar at all" * 100])
+def test_what_is_no_model_is_refused(cache: ModelCache, data: bytes) -> None:
+    source = Source(data)
+    with pytest.raises(NotAModel):
+        cache.ensure(source.digest, source.download())
+    assert not (cache.folder / source.digest).exists()
+
+
+def test_members_that_lead_outside_are_dropped(cache: ModelCache, model: Path, tmp_path: Path) -> None:
+    with tarfile.open(model, "a") as tar:
+        for name in ("../evil", "/tmp/luml-evil", "sub/../../evil"):
+            info = tarfile.TarInfo(name)
+            info.size = 4
+            tar.addfile(info, io.BytesIO(b"evil"))
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    source = Source(model.read_bytes())
+    folder = cache.ensure(source.digest, source.download())
+    assert not list(tmp_path.rglob("*evil*")) and not Path("/tmp/luml-evil").exists()
+    assert not (folder / "link").exists()
+
+
+def test_the_oldest_models_go_first_but_none_in_use(tmp_path: Path) -> None:
+    cache = ModelCache(tmp_path / "models", 0)
+    sources = [Source(write_model(tmp_path / f"{n}.luml", f"{{'y': inputs['x'] * {n}}}").read_bytes()) for n in (1, 2)]
+    for source in sources:
+        cache.ensure(source.digest, source.download())
+    cache.trim({sources[0].digest})
+    assert [path.stem for path in cache.folder.glob("*.luml")] == [sources[0].digest]
+
+
+def test_an_environment_is_built_once(tmp_path: Path) -> None:
+    cache, spec, built = EnvironmentCache(tmp_path / "envs"), EnvironmentSpec("3.11"), []
+
+    def build(folder: Path) -> None:
+        built.append(folder)
+        environment.mark(folder, "/usr/bin/python")
+
+    assert [cache.ensure(spec, build), cache.ensure(spec, build)] == ["/usr/bin/python"] * 2
+    assert len(built) == 1
+
+
+def test_an_environment_without_its_marker_is_built_again(tmp_path: Path) -> None:
+    cache, spec = EnvironmentCache(tmp_path / "envs"), EnvironmentSpec("3.11")
+    (cache.folder / spec.key / "bin").mkdir(parents=True)
+    assert cache.ensure(spec, lambda folder: environment.mark(folder, "/usr/bin/python")) == "/usr/bin/python"
+
+
+def test_satisfied_pins_need_no_environment() -> None:
+    installed = environment.importlib.metadata.version("numpy")
+    assert unmet(EnvironmentSpec(running_python(), (f"numpy=={installed}", "msgspec>=0.1"))) is None
+    assert unmet(EnvironmentSpec(running_python(), ("numpy==0.0.1",))) == "numpy==0.0.1"
+    assert unmet(EnvironmentSpec(running_python(), ("no-such-package-here",))) == "no-such-package-here"
+    assert unmet(EnvironmentSpec("3.4")) == "Python 3.4"
+    assert unmet(EnvironmentSpec(running_python(), ("x @ file:///x",))) is not None
+    assert unmet(EnvironmentSpec(running_python(), ("nothing; sys_platform == 'plan9'",))) is None
+
+
+def test_conditions_and_options_of_a_model_are_read() -> None:
+    spec = spec_of({
+        "python_version": "3.12.4",
+        "build_dependencies": ["pip==24"],
+        "dependencies": [
+            {"package": "a==1", "extra_pip_args": "--extra-index-url https://x.example --no-deps"},
+            {"package": "b==1", "condition": {"os": ["plan9"]}},
+            {"package": "c==1", "condition": {"accelerator": ["cpu"], "os": None}},
+        ],
+        "conda_channels": None,
+    })  # fmt: skip
+    assert spec == EnvironmentSpec("3.12", ("a==1", "c==1"), ("--extra-index-url", "https://x.example"))

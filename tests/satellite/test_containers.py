@@ -1,0 +1,71 @@
+"""Container specs and the image's build context, without an engine."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+from satellite.model_server.environment import EnvironmentSpec
+from satellite.runtimes.containers import builder_container, replica_container
+from satellite.runtimes.image import build_context, image_tag
+from satellite.runtimes.interface import ReplicaSpec
+from satellite.settings import Limits
+
+ENVIRONMENT = EnvironmentSpec("3.11", ("numpy==2.0.0",))
+SPEC = ReplicaSpec(
+    "dep", "rev", Path("/models/abc"), "abc", ENVIRONMENT, {"A": "1"}, {"key": "s"}, Limits(1024, 1.5, 64)
+)
+CONTAINER = replica_container(SPEC, "sat", "image:1", "/environments/k/bin/python", Path("/envs"))
+
+
+def test_a_replica_is_limited() -> None:
+    assert (CONTAINER["mem_limit"], CONTAINER["memswap_limit"]) == (1024, 1024)
+    assert CONTAINER["nano_cpus"] == 1_500_000_000
+    assert CONTAINER["pids_limit"] == 64
+    assert CONTAINER["log_config"]["Config"] == {"max-size": "10m", "max-file": "3"}
+
+
+def test_a_replica_may_do_nothing_but_serve() -> None:
+    assert CONTAINER["cap_drop"] == ["ALL"]
+    assert CONTAINER["security_opt"] == ["no-new-privileges:true"]
+    assert CONTAINER["read_only"] is True
+    assert list(CONTAINER["tmpfs"]) == ["/tmp"]
+    assert "user" not in CONTAINER  # the image's own, which is not root
+    assert {volume["mode"] for volume in CONTAINER["volumes"].values()} == {"ro"}
+
+
+def test_a_replica_is_reached_from_this_machine_only() -> None:
+    assert CONTAINER["ports"] == {"8080/tcp": ("127.0.0.1", None)}
+
+
+def test_a_replica_is_found_again_by_its_labels() -> None:
+    assert CONTAINER["name"] == "luml-sat-dep.rev"
+    labels = CONTAINER["labels"]
+    assert labels["ai.luml.satellite"] == "sat"
+    assert (labels["ai.luml.deployment"], labels["ai.luml.revision"]) == ("dep", "rev")
+    assert CONTAINER["restart_policy"] == {"Name": "unless-stopped"}
+
+
+def test_the_builder_is_handed_index_settings_and_certificates() -> None:
+    build = {"PIP_INDEX_URL": "https://mirror.example/simple", "SSL_CERT_FILE": "/etc/ca.pem", "SSL_CERT_DIR": "/etc"}
+    builder = builder_container(ENVIRONMENT, "sat", "image:1", Path("/envs"), "7:7", build, Path("/wheels"))
+    assert builder["environment"]["PIP_INDEX_URL"] == "https://mirror.example/simple"
+    assert builder["environment"]["SSL_CERT_FILE"] == "/certificates/ca.crt"
+    assert "SSL_CERT_DIR" not in builder["environment"]
+    assert builder["volumes"]["/etc/ca.pem"] == {"bind": "/certificates/ca.crt", "mode": "ro"}
+    assert builder["volumes"]["/envs"]["mode"] == "rw"
+    assert builder["environment"]["UV_FIND_LINKS"] == "/wheelhouse"
+    assert builder["user"] == "7:7"
+
+
+def test_the_build_context_holds_the_model_server_and_the_wheels(tmp_path: Path) -> None:
+    (tmp_path / "some-1-py3-none-any.whl").write_bytes(b"wheel")
+    with tarfile.open(fileobj=build_context(tmp_path, None)) as tar:
+        names = tar.getnames()
+    assert {"Dockerfile", "requirements.txt", "model_server/__main__.py", "certificates"} <= set(names)
+    assert "wheelhouse/some-1-py3-none-any.whl" in names
+
+
+def test_another_base_is_another_image() -> None:
+    assert image_tag("luml", "a:1") != image_tag("luml", "b:1")
+    assert image_tag("luml", "a:1") == image_tag("luml", "a:1")

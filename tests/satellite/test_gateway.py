@@ -1,0 +1,304 @@
+"""The gateway as a process of its own, in front of a model server whose behaviour the test decides."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import psutil
+import pytest
+import tornado.httpserver
+import tornado.netutil
+import tornado.web
+
+from satellite.daemon import gateway_settings
+from satellite.gateway.routes import Route, RouteReader, RouteWriter
+from satellite.gateway.supervisor import GatewayFailed, GatewaySupervisor
+from satellite.settings import Settings, inherited_environment
+from tests.satellite.contract_server import API_KEY, ContractServer, until
+
+KEY = {"Authorization": f"Bearer {API_KEY}"}
+DIGEST = "d" * 64
+
+
+class Upstream:
+    """Stands where a model server would: answers what it is told to, or waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[bytes, dict[str, str]]] = []
+        self.connections: set[Any] = set()
+        self.status = 200
+        self.hold = False
+        self.hang_up = False
+        self.started = threading.Event()
+        self.thread = threading.Thread(target=lambda: asyncio.run(self.serve()), daemon=True)
+        self.thread.start()
+        assert self.started.wait(10)
+
+    async def serve(self) -> None:
+        self.loop, self.let_go, self.stopped = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+        upstream = self
+
+        class Compute(tornado.web.RequestHandler):
+            async def post(self) -> None:
+                upstream.seen.append((self.request.body, dict(self.request.headers)))
+                upstream.connections.add(self.request.connection.context.address)
+                if upstream.hang_up:
+                    self.request.connection.stream.close()
+                    return
+                if upstream.hold:
+                    await upstream.let_go.wait()
+                self.set_status(upstream.status)
+                self.set_header("Content-Type", "application/json")
+                self.finish(b'{"y":[1]}')
+
+        app = tornado.web.Application([("/compute", Compute)], log_function=lambda _: None)
+        server = tornado.httpserver.HTTPServer(app)
+        sockets = tornado.netutil.bind_sockets(0, "127.0.0.1")
+        self.url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
+        server.add_sockets(sockets)
+        self.started.set()
+        await self.stopped.wait()
+        server.stop()
+        await server.close_all_connections()
+
+    def release(self) -> None:
+        self.loop.call_soon_threadsafe(self.let_go.set)
+
+    def stop(self) -> None:
+        self.release()
+        self.loop.call_soon_threadsafe(self.stopped.set)
+        self.thread.join(10)
+
+
+class House:
+    """A gateway, its route table and what stands behind it."""
+
+    def __init__(self, gateway: GatewaySupervisor, upstream: Upstream) -> None:
+        self.gateway, self.upstream = gateway, upstream
+        self.routes = RouteWriter(gateway.settings.routes)
+        self.http = httpx.Client(base_url=gateway.url, timeout=20)
+
+    def route(self, name: str, route: Route | None) -> None:
+        self.gateway.wait_for_routes(self.routes.set(name, route), 10)
+
+    def compute(self, name: str = "d1", headers: dict[str, str] = KEY, content: bytes = b"{}") -> httpx.Response:
+        return self.http.post(f"/deployments/{name}/compute", content=content, headers=headers)
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    made = Upstream()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def house(
+    our_platform: ContractServer, settings: Callable[..., Settings], upstream: Upstream
+) -> Iterator[Callable[..., House]]:
+    made: list[House] = []
+
+    def open_house(**changes: Any) -> House:
+        chosen = settings(our_platform, **changes)
+        chosen.data.mkdir(parents=True, exist_ok=True)
+        gateway = GatewaySupervisor(gateway_settings(chosen), inherited_environment())
+        gateway.start()
+        made.append(House(gateway, upstream))
+        made[-1].route("d1", Route("ready", upstream.url, DIGEST, f"{gateway.url}/deployments/d1/compute"))
+        return made[-1]
+
+    yield open_house
+    for one in made:
+        one.http.close()
+        one.gateway.stop()
+
+
+def test_the_body_passes_untouched(house: Callable[..., House], upstream: Upstream) -> None:
+    here = house()
+    body = b'{ "inputs" : {"x":[1.0]}  }'
+    answer = here.compute(content=body, headers=KEY | {"X-Request-Id": "abc"})
+    assert (answer.status_code, answer.content) == (200, b'{"y":[1]}')
+    assert answer.headers["X-Model-Digest"] == DIGEST
+    assert answer.headers["X-Request-Id"] == "abc"
+    assert upstream.seen[0][0] == body
+    assert upstream.seen[0][1]["X-Request-Id"] == "abc"
+    assert "Authorization" not in upstream.seen[0][1]
+
+
+def test_connections_are_kept(house: Callable[..., House], upstream: Upstream) -> None:
+    here = house()
+    for _ in range(20):
+        assert here.compute().status_code == 200
+    assert len(upstream.seen) == 20
+    assert len(upstream.connections) == 1
+
+
+@pytest.mark.parametrize("status", [422, 500])
+def test_the_models_own_errors_pass(house: Callable[..., House], upstream: Upstream, status: int) -> None:
+    upstream.status = status
+    assert house().compute().status_code == status
+
+
+def test_callers_need_a_key(house: Callable[..., House], our_platform: ContractServer, upstream: Upstream) -> None:
+    here = house()
+    for headers in (
+        {},
+        {"Authorization": "Bearer dfs_bad"},
+        {"Authorization": "Basic x"},
+        {"Authorization": "Bearer "},
+    ):
+        answer = here.compute(headers=headers)
+        assert answer.status_code == 401
+        assert "detail" in answer.json()
+    assert upstream.seen == []
+    asked = our_platform.access_asked
+    for _ in range(10):
+        here.compute(headers={"Authorization": "Bearer dfs_bad"})
+        here.compute()
+    assert our_platform.access_asked <= asked + 2
+
+
+def test_unknown_starting_and_failed_deployments(house: Callable[..., House]) -> None:
+    here = house()
+    assert here.compute("nobody").status_code == 404
+    here.route("d2", Route("starting"))
+    answer = here.compute("d2")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    here.route("d2", Route("failed"))
+    answer = here.compute("d2")
+    assert answer.status_code == 503
+    assert "Retry-After" not in answer.headers
+    assert here.http.get("/elsewhere").status_code == 404
+    assert here.http.get("/deployments/d1/compute", headers=KEY).status_code == 405
+
+
+def test_a_model_server_that_is_gone_is_a_503(house: Callable[..., House], upstream: Upstream) -> None:
+    here = house()
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        here.route("d2", Route("ready", f"http://127.0.0.1:{nobody.getsockname()[1]}", DIGEST))
+        assert here.compute("d2").status_code == 503
+    upstream.hang_up = True
+    assert here.compute().status_code == 503
+
+
+def test_a_full_queue_is_a_429(house: Callable[..., House], upstream: Upstream) -> None:
+    here = house(concurrency=1, queue_limit=1)
+    upstream.hold = True
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(here.compute) for _ in range(2)]
+
+        def refused() -> httpx.Response | None:
+            answer = here.http.post("/deployments/d1/compute", content=b"{}", headers=KEY, timeout=1.0)
+            return answer if answer.status_code == 429 else None
+
+        until(lambda: upstream.seen)
+        answer = patiently(refused)
+        upstream.release()
+        assert [future.result().status_code for future in waiting] == [200, 200]
+    assert answer.headers["Retry-After"] == "2"
+    assert len(upstream.seen) <= 3
+
+
+def patiently(ask: Callable[[], httpx.Response | None]) -> httpx.Response:
+    """The first answer that is not waited for in vain."""
+
+    def attempt() -> httpx.Response | None:
+        try:
+            return ask()
+        except httpx.TimeoutException:
+            return None
+
+    answer: httpx.Response = until(attempt)
+    return answer
+
+
+def test_a_model_that_takes_too_long_is_a_504(house: Callable[..., House], upstream: Upstream) -> None:
+    here = house(request_seconds=0.2)
+    upstream.hold = True
+    assert here.compute().status_code == 504
+    upstream.hold = False
+    assert here.compute().status_code == 200
+
+
+def test_a_body_over_the_limit_is_a_413(house: Callable[..., House], upstream: Upstream) -> None:
+    here = house(body_limit=1000)
+    assert here.compute(content=b"x" * 1001).status_code == 413
+
+    def chunks() -> Iterator[bytes]:
+        yield from (b"x" * 600, b"x" * 600)
+
+    answer = here.http.post("/deployments/d1/compute", content=chunks(), headers=KEY)
+    assert answer.status_code == 413
+    assert upstream.seen == []
+
+
+def test_a_browser_may_ask(house: Callable[..., House]) -> None:
+    here = house()
+    answer = here.http.options("/deployments/d1/compute", headers={"Origin": "http://dash.example"})
+    assert answer.status_code == 204
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
+    assert here.compute(headers={}).headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_the_list_needs_a_key_and_shows_no_address_inside(house: Callable[..., House], upstream: Upstream) -> None:
+    here = house()
+    assert here.http.get("/deployments").status_code == 401
+    answer = here.http.get("/deployments", headers=KEY)
+    assert [item["deployment_id"] for item in answer.json()] == ["d1"]
+    assert upstream.url not in answer.text
+
+
+def test_requests_in_hand_are_drained(house: Callable[..., House], upstream: Upstream) -> None:
+    here = house()
+    upstream.hold = True
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(here.compute)
+        until(lambda: upstream.seen)
+        version = here.routes.set("d1", None)
+        until(lambda: (here.gateway.health() or {})["routes_version"] == version)
+        assert (here.gateway.health() or {})["draining"] == 1
+        upstream.release()
+        assert waiting.result().status_code == 200
+    until(lambda: (here.gateway.health() or {})["draining"] == 0)
+
+
+def test_no_token_in_the_gateways_environment(house: Callable[..., House]) -> None:
+    here = house()
+    assert here.gateway.process
+    process = psutil.Process(here.gateway.process.pid)
+    assert here.gateway.settings.token not in " ".join([*process.cmdline(), *process.environ().values()])
+
+
+def test_a_busy_port_is_one_clear_sentence(our_platform: ContractServer, settings: Callable[..., Settings]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        chosen = settings(our_platform, gateway_port=taken.getsockname()[1])
+        chosen.data.mkdir(parents=True)
+        gateway = GatewaySupervisor(gateway_settings(chosen), inherited_environment())
+        with pytest.raises(GatewayFailed, match="cannot listen on"):
+            gateway.start()
+        gateway.stop()
+
+
+def test_a_table_that_is_not_readable_changes_nothing(tmp_path: Path) -> None:
+    writer, reader = RouteWriter(tmp_path / "routes.json"), RouteReader(tmp_path / "routes.json")
+    reader.refresh()
+    assert reader.table.routes == {}
+    writer.set("d", Route("starting"))
+    reader.refresh()
+    assert reader.table == writer.table
+    (tmp_path / "routes.json").write_text("{")
+    reader.refresh()
+    assert reader.table == writer.table
+    assert msgspec.json.decode(msgspec.json.encode(writer.table))["version"] == 1

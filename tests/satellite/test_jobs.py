@@ -1,0 +1,229 @@
+"""Jobs, leases and the other ways in which a satellite and its platform lose sight of each other."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from satellite.daemon import AlreadyRunning, Daemon
+from satellite.platform import Unauthorized
+from satellite.settings import SettingsError, from_environment, inherited_environment
+from tests.satellite.contract_server import TOKEN, ContractServer, until
+from tests.satellite.engine import BASE_IMAGE, need_engine
+from tests.satellite.models import write_model
+from tests.satellite.test_end_to_end import active, compute, replicas_under
+
+Start = Callable[..., Daemon]
+
+
+def slow_model(path: Path, gate: Path) -> Path:
+    """A model that loads when a file appears."""
+    wait = f"[time.sleep(0.01) for _ in iter(lambda: os.path.exists({str(gate)!r}), True)]"
+    return write_model(path, warmup=wait)
+
+
+def test_a_long_job_keeps_its_lease(our_platform: ContractServer, tmp_path: Path, start_daemon: Start) -> None:
+    start_daemon(our_platform, lease_seconds=0.6)
+    gate = tmp_path / "gate"
+    deployment_id = our_platform.deploy(our_platform.add_model(slow_model(tmp_path / "slow.luml", gate)))
+    until(lambda: our_platform.renewals >= 3)
+    assert our_platform.task_of(deployment_id, "deploy")["status"] == "running"
+    gate.touch()
+    until(lambda: our_platform.task_of(deployment_id, "deploy")["status"] == "done")
+
+
+def test_after_a_lost_lease_nothing_is_reported_for_the_job(
+    our_platform: ContractServer, tmp_path: Path, start_daemon: Start
+) -> None:
+    start_daemon(our_platform, lease_seconds=0.3)
+    gate = tmp_path / "gate"
+    deployment_id = our_platform.deploy(our_platform.add_model(slow_model(tmp_path / "slow.luml", gate)))
+    until(lambda: our_platform.renewals >= 1)
+    our_platform.lose_leases = True
+    task = our_platform.task_of(deployment_id, "deploy")
+    gate.touch()
+    # The reconciler brings the deployment up all the same: jobs are hints.
+    until(lambda: our_platform.status(deployment_id) == "active")
+    assert "result" not in task or task["status"] == "done"
+
+
+def test_a_deployment_without_a_job_is_served(our_platform: ContractServer, model: Path, start_daemon: Start) -> None:
+    start_daemon(our_platform)
+    deployment_id = our_platform.deploy(our_platform.add_model(model))
+    our_platform.tasks.clear()
+    assert compute(active(our_platform, deployment_id), [1]).status_code == 200
+
+
+def test_a_deployment_that_vanished_is_removed(
+    our_platform: ContractServer, model: Path, start_daemon: Start, tmp_path: Path
+) -> None:
+    start_daemon(our_platform)
+    deployment_id = our_platform.deploy(our_platform.add_model(model))
+    active(our_platform, deployment_id)
+    del our_platform.deployments[deployment_id]
+    until(lambda: not replicas_under(tmp_path / "satellite"))
+
+
+def test_a_job_for_nothing_is_done(our_platform: ContractServer, start_daemon: Start) -> None:
+    start_daemon(our_platform)
+    task_id = our_platform.add_task("undeploy", "00000000-0000-0000-0000-000000000000")
+    until(lambda: our_platform.tasks[task_id]["status"] == "done")
+
+
+def test_two_deployments_at_once(our_platform: ContractServer, tmp_path: Path, start_daemon: Start) -> None:
+    start_daemon(our_platform)
+    models = [write_model(tmp_path / f"{n}.luml", f"{{'y': inputs['x'] * {n}}}") for n in (2, 3)]
+    ids = [our_platform.deploy(our_platform.add_model(path)) for path in models]
+    assert [compute(active(our_platform, name), [1]).json()["y"] for name in ids] == [[2.0], [3.0]]
+
+
+def test_secrets_reach_the_model_and_no_report(
+    our_platform: ContractServer, tmp_path: Path, start_daemon: Start
+) -> None:
+    start_daemon(our_platform)
+    our_platform.secrets.update(s1="5", s2="7")
+    expression = "{'y': np.array([float(os.environ['A']), float(dynamic_attributes['b'])])}"
+    path = write_model(tmp_path / "m.luml", expression, attributes=("b",))
+    deployment_id = our_platform.deploy(
+        our_platform.add_model(path), env_variables_secrets={"A": "s1"}, dynamic_attributes_secrets={"b": "s2"}
+    )
+    assert compute(active(our_platform, deployment_id), [1]).json() == {"y": [5.0, 7.0]}
+
+
+def test_the_models_do_not_see_the_satellites_key(
+    our_platform: ContractServer, tmp_path: Path, start_daemon: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SATELLITE_TOKEN", TOKEN)
+    start_daemon(our_platform, inherited=inherited_environment())
+    path = write_model(tmp_path / "m.luml", f"{{'y': np.array([float({TOKEN!r} in os.environ.values())])}}")
+    url = active(our_platform, our_platform.deploy(our_platform.add_model(path)))
+    assert compute(url, [1]).json() == {"y": [0.0]}
+
+
+def test_a_damaged_upload_is_reported(our_platform: ContractServer, model: Path, start_daemon: Start) -> None:
+    start_daemon(our_platform)
+    artifact_id = our_platform.add_model(model)
+    deployment_id = our_platform.deploy(artifact_id)
+    our_platform.deployments[deployment_id]["revision"]["digest"] = "0" * 64
+    until(lambda: our_platform.status(deployment_id) == "failed")
+    assert our_platform.deployments[deployment_id]["error_message"]["reason"] == "The model file is not usable"
+
+
+def test_a_refused_key_is_final(our_platform: ContractServer, start_daemon: Start) -> None:
+    with pytest.raises(Unauthorized):
+        start_daemon(our_platform, token="dfssat_wrong")
+
+
+def test_two_satellites_do_not_share_a_folder(our_platform: ContractServer, start_daemon: Start) -> None:
+    start_daemon(our_platform)
+    with pytest.raises(AlreadyRunning):
+        start_daemon(our_platform)
+
+
+def test_missing_settings_are_named() -> None:
+    with pytest.raises(SettingsError, match="LUML_ADDRESS"):
+        from_environment({})
+    with pytest.raises(SettingsError, match="SATELLITE_RUNTIME"):
+        from_environment({"LUML_ADDRESS": "x", "SATELLITE_TOKEN": "y", "SATELLITE_RUNTIME": "podman"})
+    with pytest.raises(SettingsError, match="SATELLITE_PORT"):
+        from_environment({"LUML_ADDRESS": "x", "SATELLITE_TOKEN": "y", "SATELLITE_PORT": "http"})
+
+
+@pytest.fixture
+def satellite_process(our_platform: ContractServer, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts `python -m satellite`, as an operator would."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(**variables: str) -> subprocess.Popen[bytes]:
+        env = {
+            **inherited_environment(), "LUML_ADDRESS": our_platform.url, "SATELLITE_TOKEN": TOKEN,
+            "SATELLITE_DATA": str(tmp_path / "satellite"), "SATELLITE_RUNTIME": "process",
+            "SATELLITE_RECONCILE_SECONDS": "0.3", **variables,
+        }  # fmt: skip
+        started.append(subprocess.Popen([sys.executable, "-m", "satellite"], env=env))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(40)
+
+
+def test_sigterm_ends_everything(
+    our_platform: ContractServer, model: Path, tmp_path: Path, satellite_process: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    process = satellite_process()
+    deployment_id = our_platform.deploy(our_platform.add_model(model))
+    active(our_platform, deployment_id)
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert len(family) == 2  # the gateway and the replica
+
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(30) == 0
+    assert [child for child in family if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_after_kill_9_serving_goes_on_and_the_next_run_takes_over(
+    our_platform: ContractServer, model: Path, tmp_path: Path, satellite_process: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    first = satellite_process()
+    deployment_id = our_platform.deploy(our_platform.add_model(model))
+    url = active(our_platform, deployment_id)
+    assert compute(url, [1]).status_code == 200
+    (replica,) = replicas_under(tmp_path / "satellite")
+
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait(10)
+    assert compute(url, [1]).status_code == 200
+
+    our_platform.paired = None
+    second = satellite_process()
+    until(lambda: our_platform.paired)
+    assert our_platform.paired["base_url"] in url
+    until(lambda: our_platform.undeploy(deployment_id) if deployment_id in our_platform.deployments else True)
+    until(lambda: deployment_id not in our_platform.deployments)
+    until(lambda: not replica.is_running() or replica.status() == psutil.STATUS_ZOMBIE)
+    second.terminate()
+    assert second.wait(30) == 0
+    state = tmp_path / "satellite" / "gateway.json"
+    assert not state.exists()
+
+
+def test_a_missing_setting_is_one_sentence() -> None:
+    command = [sys.executable, "-m", "satellite"]
+    done = subprocess.run(command, env={"PATH": "/usr/bin"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip() == "LUML_ADDRESS is not set; it must hold the address of the LUML server"
+
+
+@pytest.mark.docker
+def test_end_to_end_in_containers(our_platform: ContractServer, model: Path, start_daemon: Start) -> None:
+    daemon = start_daemon(our_platform, runtime="auto", docker_host=need_engine(), base_image=BASE_IMAGE)
+    deployment_id = our_platform.deploy(our_platform.add_model(model))
+    url = active(our_platform, deployment_id)
+    assert compute(url, [1]).json() == {"y": [2.0]}
+    our_platform.undeploy(deployment_id)
+    until(lambda: deployment_id not in our_platform.deployments)
+    daemon.stop()
+
+
+def test_without_an_engine_models_run_as_processes(
+    our_platform: ContractServer, model: Path, start_daemon: Start, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    caplog.set_level("INFO")
+    start_daemon(our_platform, runtime="auto", docker_host=f"unix://{tmp_path}/nobody.sock")
+    assert "because no Docker engine answers" in caplog.text
+    url = active(our_platform, our_platform.deploy(our_platform.add_model(model)))
+    assert httpx.get(url.rpartition("/deployments")[0] + "/healthz").json()["status"] == "ok"
+    assert json.loads((tmp_path / "satellite" / "routes.json").read_text())["routes"]

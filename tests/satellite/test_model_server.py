@@ -1,0 +1,190 @@
+"""The model server as a process of its own, asked over HTTP."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from satellite import model_server
+from satellite.model_server.command import listening_socket
+from tests.satellite.contract_server import until
+from tests.satellite.models import array, write_model
+
+Serve = Callable[..., httpx.Client]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Serves a model made of the given parts; the client's base is its address."""
+    started: list[subprocess.Popen[bytes]] = []
+    clients: list[httpx.Client] = []
+
+    def start(
+        *arguments: str, ready: bool = True, variables: dict[str, str] | None = None, **parts: Any
+    ) -> httpx.Client:
+        path = write_model(tmp_path / f"{len(started)}.luml", **parts)
+        port = tmp_path / f"port{len(started)}"
+        command = [
+            sys.executable,
+            str(Path(model_server.__file__).parent),
+            "--model",
+            str(path),
+            "--port-file",
+            str(port),
+        ]
+        started.append(subprocess.Popen([*command, *arguments], cwd=tmp_path, env=variables))
+        client = httpx.Client(base_url=f"http://127.0.0.1:{until(lambda: port.exists() and port.read_text())}")
+        clients.append(client)
+        wanted = "ready" if ready else "failed"
+        until(lambda: status_of(client) == wanted)
+        return client
+
+    yield start
+    for client in clients:
+        client.close()
+    for process in started:
+        process.terminate()
+        assert process.wait(20) in {0, -15}
+
+
+def status_of(client: httpx.Client) -> str:
+    try:
+        return str(client.get("/healthz").json()["status"])
+    except httpx.TransportError:
+        return ""
+
+
+def compute(client: httpx.Client, inputs: Any, **more: Any) -> httpx.Response:
+    return client.post("/compute", json={"inputs": inputs, **more}, timeout=30)
+
+
+def refusal(answer: httpx.Response) -> tuple[list[Any], str]:
+    assert answer.status_code == 422, answer.text
+    (detail,) = answer.json()["detail"]
+    return detail["loc"], detail["msg"]
+
+
+def test_mistakes_name_their_input(serve: Serve) -> None:
+    inputs = [
+        array("x"), array("n", "int64"), array("s", "string"), array("m", "float32", ("batch", 2)), array("b", "bool"),
+    ]  # fmt: skip
+    client = serve(expression="{'y': inputs['x']}", inputs=inputs)
+    good: dict[str, Any] = {"x": [1.5], "n": [1], "s": ["a"], "m": [[1, 2]], "b": [True]}
+    assert compute(client, good).json() == {"y": [1.5]}
+    wrong: list[tuple[str, Any, str]] = [
+        ("x", ["a"], "regular array"), ("x", [[1.0]], "1 dimensions"), ("x", 3, "1 dimensions"),
+        ("x", [True], "true/false"), ("x", [1.0, 2.0], "is expected"), ("x", {"a": 1}, "regular array"),
+        ("n", [1.5], "fractions"), ("n", [None], "null"), ("n", [2**70], "int64"), ("n", ["1"], "text"),
+        ("s", [1], "string"), ("s", [None], "string"), ("m", [[1, 2], [1]], "differ"), ("m", [[1]], "2"),
+        ("b", [1], "bool"),
+    ]  # fmt: skip
+    for name, value, words in wrong:
+        order = {name: value} | {key: given for key, given in good.items() if key != name}
+        location, message = refusal(compute(client, order))
+        if words != "is expected":
+            assert location == ["body", "inputs", name], (name, value, message)
+        assert words in message, (name, value, message)
+    assert refusal(compute(client, good | {"z": 1}))[0] == ["body", "inputs", "z"]
+    del good["s"]
+    assert refusal(compute(client, good)) == (["body", "inputs", "s"], "The input `s` (Array[string]) is missing")
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", "null", '{"inputs": []}', '{"inputs": null}'])
+def test_a_body_of_another_form_is_refused(serve: Serve, body: str) -> None:
+    client = serve()
+    assert client.post("/compute", content=body).status_code == 422
+
+
+def test_missing_numbers_go_in_and_out_as_null(serve: Serve) -> None:
+    client = serve(expression="{'y': inputs['x'] / np.array([1.0, 0.0, 1.0])}")
+    assert compute(client, {"x": [None, 1, 2]}).json() == {"y": [None, None, 2.0]}
+    assert compute(client, {"x": ["NaN", 1, 2]}).json() == {"y": [None, None, 2.0]}
+
+
+def test_an_empty_batch_is_a_batch(serve: Serve) -> None:
+    assert compute(serve(), {"x": []}).json() == {"y": []}
+
+
+def test_containers_and_json_are_checked_by_their_schema(serve: Serve) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    client = serve(
+        expression="{'y': [inputs['c'], inputs['j']['a']]}",
+        inputs=[
+            {"name": "c", "content_type": "NDJSON", "dtype": "NDContainer[string]", "shape": ["n"]},
+            {"name": "j", "content_type": "JSON", "dtype": "ext::thing"},
+        ],
+        outputs=[{"name": "y", "content_type": "JSON", "dtype": "ext::thing"}],
+        dtypes={"ext::thing": schema},
+    )
+    assert compute(client, {"c": ["a"], "j": {"a": 1}}).json() == {"y": [["a"], 1]}
+    assert refusal(compute(client, {"c": [1], "j": {"a": 1}}))[0] == ["body", "inputs", "c"]
+    assert refusal(compute(client, {"c": ["a"], "j": {"a": "x"}}))[0] == ["body", "inputs", "j"]
+    document = client.get("/openapi.json").json()
+    assert document["components"]["schemas"]["ComputeRequest"]["properties"]["inputs"]["properties"]["j"] == schema
+
+
+def test_attributes_of_the_request_win_over_the_deployments(serve: Serve) -> None:
+    variables = {"LUML_DYNAMIC_ATTRIBUTES": json.dumps({"a": "1", "b": "2"})}
+    expression = "{'y': np.array([float(dynamic_attributes[k]) for k in 'ab'])}"
+    client = serve(expression=expression, attributes=("a", "b"), variables=variables)
+    assert compute(client, {"x": [0]}, dynamic_attributes={"b": "5"}).json() == {"y": [1.0, 5.0]}
+    assert refusal(compute(client, {"x": [0]}, dynamic_attributes={"c": "5"}))[0][-1] == "c"
+    assert refusal(compute(client, {"x": [0]}, dynamic_attributes={"a": 5}))[0][-1] == "a"
+
+
+def test_a_model_that_raises_is_a_500_and_lives_on(serve: Serve) -> None:
+    client = serve(expression="{'y': 1 / inputs['x'][0]} if inputs['x'][0] != 7 else [][1]")
+    answer = compute(client, {"x": [7]})
+    assert (answer.status_code, answer.json()) == (
+        500,
+        {"detail": "The model failed: IndexError: list index out of range"},
+    )
+    assert compute(client, {"x": [2]}).json() == {"y": 0.5}
+
+
+def test_a_model_that_cannot_load_keeps_saying_why(serve: Serve) -> None:
+    client = serve(ready=False, warmup="sys.exit('no licence')")
+    answer = client.get("/healthz")
+    assert answer.status_code == 503
+    assert "no licence" in answer.json()["error"]
+    assert compute(client, {"x": [1]}).status_code == 503
+
+
+def test_a_body_over_the_limit_is_a_413(serve: Serve) -> None:
+    assert compute(serve("--body-limit", "1000"), {"x": [1.0] * 1000}).status_code == 413
+
+
+def test_a_slow_request_does_not_hold_up_health(serve: Serve, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    wait = f"[time.sleep(0.01) for _ in iter(lambda: os.path.exists({str(gate)!r}), True)]"
+    client = serve(expression=f"({wait}, {{'y': inputs['x']}})[1]")
+    with httpx.Client(base_url=client.base_url) as other:
+        import threading
+
+        answers: list[httpx.Response] = []
+        thread = threading.Thread(target=lambda: answers.append(compute(other, {"x": [1]})))
+        thread.start()
+        assert client.get("/healthz").json() == {"status": "ready"}
+        gate.touch()
+        thread.join(20)
+    assert answers[0].json() == {"y": [1.0]}
+
+
+def test_the_socket_says_that_it_is_tcp() -> None:
+    with listening_socket("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
+
+
+def test_it_runs_where_there_is_no_luml(serve: Serve) -> None:
+    client = serve(
+        expression="{'y': np.array([float(any(m.split('.')[0] in ('satellite', 'luml_app') for m in sys.modules))])}"
+    )
+    assert compute(client, {"x": [1]}).json() == {"y": [0.0]}
