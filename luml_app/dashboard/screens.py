@@ -1,0 +1,53 @@
+"""Which widget shows what an address asks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from luml_app.dashboard.addresses import ROOT, Address
+from luml_app.dashboard.workspace import Place
+from luml_widgets import blocks as b
+from luml_widgets.artifact_table import ArtifactTable
+from luml_widgets.blocks import Block
+from luml_widgets.board import Board
+from luml_widgets.places import Places
+
+_HEADINGS = {"home": "Home"}
+
+
+def board_of(api: Any, place: Place, address: Address) -> Board | None:
+    """The widget for an address inside an orbit; None for one that nothing is at."""
+    make = _BOARDS.get((address.section, address.object_id is not None))
+    if make is None:
+        return None
+    board = make(api, place, address)
+    board.on_page()
+    return board
+
+
+def heading_of(address: Address) -> str:
+    """What the browser's tab says before the object's name is known."""
+    return _HEADINGS.get(address.section, address.section.capitalize())
+
+
+def without_board(place: Place | None, address: Address) -> list[Block]:
+    """What to show when there is no such screen, or no orbit to show it of."""
+    home = [b.link("Go to Home", ROOT, tone="primary")]
+    if address.section == "unknown":
+        text = "Nothing is at this address. It may have been cut off when it was copied."
+        return [b.head("Not found", actions=home), b.prose(text)]
+    if place is None and address.orbit_id:
+        text = "There is no such orbit, or you are not a member of it. Ask its administrator to let you in."
+        return [b.head("Not found", actions=home), b.prose(text)]
+    code = 'client.orbits.create(organization_id, name="playground", bucket_secret_id=bucket_id)'
+    return [
+        b.head("Welcome"),
+        b.empty("No orbit yet", "An orbit is a workspace with a bucket. Create the first.", code),
+    ]
+
+
+def _artifacts(api: Any, place: Place, address: Address) -> Board:
+    return ArtifactTable(api, place.organization_id, place.orbit_id, places=Places(ROOT, place.orbit_id))
+
+
+_BOARDS: dict[tuple[str, bool], Any] = {("artifacts", False): _artifacts}

@@ -1,0 +1,128 @@
+"""The one page of the dashboard: its frame, and the screen that the address asks for."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+from urllib.parse import quote
+
+import panel as pn
+import panel_material_ui as pmui
+
+from luml_app.dashboard import chrome, screens
+from luml_app.dashboard.addresses import HOME, ROOT, Address, read
+from luml_app.dashboard.router import Router
+from luml_app.dashboard.workspace import Place, Workspace
+from luml_app.schemas.errors import LumlError, Unauthenticated
+from luml_widgets import blocks as b
+from luml_widgets import theme
+from luml_widgets.board import Board
+from luml_widgets.part import Part, in_background
+
+log = logging.getLogger(__name__)
+
+# The theme is the browser's own affair: it is read before the first paint, so that nothing flashes. Relative
+# addresses of resources count from the root, however deep the page's own address is.
+TEMPLATE = """{% extends "base.html" %}{% block preamble %}<base href="/">
+<script>
+document.documentElement.dataset.lumlShell = ""
+try { document.documentElement.dataset.theme = localStorage.getItem("luml-theme") || "" } catch {}
+if (!document.documentElement.dataset.theme)
+  document.documentElement.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"
+</script>
+<style>
+html, body { background: LIGHT } html[data-theme=dark], html[data-theme=dark] body { background: DARK }
+</style>{{ super() }}{% endblock %}""".replace("LIGHT", theme.LIGHT.ground).replace("DARK", theme.DARK.ground)
+
+
+class Shell:
+    """One person's page. It shows a frame at once; what needs the registry comes from a thread."""
+
+    def __init__(self, api: Any, url: str) -> None:
+        self.api = api
+        self.workspace = Workspace(api)
+        self.address = HOME
+        self.board: Board | None = None
+        self.router = Router(url=url)
+        self._top = Part(layout="shell-top")
+        self._sections = Part(layout="shell-nav")
+        self._plain = Part(on_act=self._act, layout="page")
+        self._body = pn.Column(self._plain, sizing_mode="stretch_width", margin=0)
+        self.page = self._page()
+        self.router.param.watch(lambda event: in_background(lambda: self.go(event.new)), "url")
+
+    def _page(self) -> pmui.Page:
+        self._plain.draw([b.skeleton()])
+        self._top.draw(chrome.top(self.workspace, None, HOME))
+        self._sections.draw(chrome.sections(None, HOME))
+        return pmui.Page(
+            title="",
+            meta_title="LUML",
+            header=[self._top],
+            sidebar=[self._sections],
+            main=[self.router, self._body],
+            sidebar_width=200,
+            sidebar_resizable=False,
+            theme_toggle=False,
+            theme_config=theme.mui_theme(),
+            template=TEMPLATE,
+        )
+
+    def begin(self) -> None:
+        """Fill the frame, once the browser has it."""
+        self.go(self.router.url)
+
+    def go(self, url: str) -> None:
+        """Show the screen of an address."""
+        address = read(url)
+        try:
+            if not self.workspace.places:
+                self.workspace.load()
+            place = self.workspace.find(address.orbit_id)
+        except LumlError as error:
+            self._failed(error)
+            return
+        self._frame(place, address)
+        self._show(place, address)
+
+    def _frame(self, place: Place | None, address: Address) -> None:
+        self.address = address
+        self._top.draw(chrome.top(self.workspace, place, address))
+        self._sections.draw(chrome.sections(place, address))
+
+    def _show(self, place: Place | None, address: Address) -> None:
+        board = screens.board_of(self.api, place, address) if place else None
+        self.board = board
+        if board is None:
+            self.router.heading = "LUML"
+            self._plain.draw(screens.without_board(place, address))
+            self._body[:] = [self._plain]
+            return
+        self.router.heading = f"{screens.heading_of(address)} · LUML"
+        board.store.param.watch(self._heard, ["error", "loaded"])
+        self._body[:] = [board]
+
+    def _heard(self, event: Any) -> None:
+        if isinstance(event.new, Unauthenticated):
+            self._failed(event.new)
+        elif event.name == "loaded" and self.board is not None and self.board.title:
+            self.router.heading = f"{self.board.title} · LUML"
+
+    def _failed(self, error: LumlError) -> None:
+        if isinstance(error, Unauthenticated):
+            self.router.leave = f"/login?next={quote(self.router.url, safe='')}"
+            return
+        self._plain.draw([b.notice("This could not be loaded.", error.message, act=b.action("Try again", "retry"))])
+        self._body[:] = [self._plain]
+
+    def _act(self, name: str, _value: Any) -> None:
+        if name == "retry":
+            self.go(self.router.url)
+
+
+def shell(api: Any, url: str) -> Shell:
+    """A new page for a person, at an address. Call inside a Panel session."""
+    pn.extension()
+    made = Shell(api, url if url.startswith(ROOT) else ROOT)
+    pn.state.onload(made.begin, threaded=True)
+    return made
