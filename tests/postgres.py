@@ -192,7 +192,9 @@ def _sweep_folders() -> None:
             if folder.stat().st_uid != os.geteuid() or not (folder / "lock").exists():
                 continue
             lock = _lock(folder)
-            Postgres(folder / "pg").prepare()
+            left_behind = Postgres(folder / "pg", fast=True)
+            left_behind.start()  # a full start and stop, because only the server itself knows its shared memory
+            left_behind.stop()
             shutil.rmtree(folder, ignore_errors=True)
             os.close(lock)
 

@@ -50,8 +50,9 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",
-    # Parallel queries and compiled ones cost more than they bring at this size; in containers the former also
-    # run out of /dev/shm.
+    # Segments live in the folder: /dev/shm is small in containers, and what a killed server leaves there stays.
+    "dynamic_shared_memory_type": "mmap",
+    # Parallel queries and compiled ones cost more than they bring at this size.
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
 }

@@ -119,8 +119,8 @@ def house(short_path: Path) -> Iterator[House]:
     house = House(short_path / "home")
     yield house
     if house.process and house.process.poll() is None:
-        house.process.kill()
-        house.process.communicate()
+        house.process.terminate()
+        house.process.communicate(timeout=DEADLINE)
     for pid in house.inhabitants():
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -146,7 +147,8 @@ def test_after_kill_9_of_the_postmaster_committed_rows_are_there(short_path: Pat
     family = psutil.Process(postgres.pid).children(recursive=True)
     # Stopped, they cannot notice their parent's death: the worst left-overs there are.
     for process in family:
-        process.suspend()
+        with suppress(psutil.NoSuchProcess):  # workers come and go
+            process.suspend()
     os.kill(postgres.pid, signal.SIGKILL)
     eventually(lambda: psutil.Process(postgres.pid).status() == psutil.STATUS_ZOMBIE, "the death of the postmaster")
     assert (postgres.data / "postmaster.pid").exists()
