@@ -209,7 +209,9 @@ def _run_demo(supervisor: Supervisor, running: Running, home: Home) -> None:
     """Run the demo in a process of its own, while the children are watched."""
     variables = {"LUML_ADDRESS": running.settings.address, "LUML_API_KEY": running.api_key, MARK: home.mark}
     argv = [sys.executable, "-m", "luml_app.cli", "demo", "--orbit", str(running.orbit_id)]
-    process = subprocess.Popen(argv, env=running.settings.child_environment(**variables), stdin=subprocess.DEVNULL)
+    environment = running.settings.child_environment(**variables)
+    # In a session of its own, so that the mark finds it after a `kill -9` of this process.
+    process = subprocess.Popen(argv, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
         supervisor.watch(until=lambda: process.poll() is not None)
     finally:
