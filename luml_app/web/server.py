@@ -20,6 +20,7 @@ from luml_app.core.keys import Keys
 from luml_app.core.settings import Settings
 from luml_app.schemas.errors import ConfigurationError
 from luml_app.storage.opening import store_signer
+from luml_app.web.docs import docs_routes
 from luml_app.web.house import House
 from luml_app.web.plain_pages import plain_routes
 from luml_app.web.rest import UnknownPath, rest_routes
@@ -28,7 +29,7 @@ from luml_app.web.store import Store, store_routes
 log = logging.getLogger(__name__)
 _STOP_SECONDS = 5.0
 _API = (
-    r"/(v1|satellites|bucket-secrets|store|cdn|docs/api|static-luml)(/.*)?"
+    r"/(v1|satellites|bucket-secrets|store|cdn|docs|static-luml)(/.*)?"
     r"|/(healthz|readyz|version|metrics|openapi\.json|login|logout)?"
 )
 
@@ -111,7 +112,7 @@ def serve(settings: Settings, keys: Keys, *, role: str = "all") -> int:
 
 def _api_application(house: House) -> Application:
     store = Store(house.settings.store_root, store_signer(house.keys))
-    routes = [*rest_routes(house), *plain_routes(house), *store_routes(store)]
+    routes = [*rest_routes(house), *plain_routes(house), *docs_routes(), *store_routes(store)]
     return Application(routes, default_handler_class=UnknownPath, log_function=_log_request)
 
 
