@@ -42,7 +42,6 @@ def plain_routes(house: House) -> list[URLSpec]:
         URLSpec(
             r"/docs/api/static/(swagger-ui(?:-bundle)?\.(?:js|css))", StaticFileHandler, {"path": _swagger_files()}
         ),
-        URLSpec(r"/static-luml/(.*)", StaticFileHandler, {"path": str(HERE / "static")}),
         URLSpec(r"/cdn/panel/[^/]+/dist/(.*)", PanelFiles, {"path": _package_folder("panel") + "/dist"}),
         URLSpec(r"/login", Login, arguments),
         URLSpec(r"/logout", Logout, arguments),

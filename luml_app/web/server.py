@@ -29,7 +29,7 @@ from luml_app.web.store import Store, store_routes
 log = logging.getLogger(__name__)
 _STOP_SECONDS = 5.0
 _API = (
-    r"/(v1|satellites|bucket-secrets|store|cdn|docs|static-luml)(/.*)?"
+    r"/(v1|satellites|bucket-secrets|store|cdn|docs)(/.*)?"
     r"|/(healthz|readyz|version|metrics|openapi\.json|login|logout)?"
 )
 
