@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-import psutil
-
 from satellite.capabilities import CAPABILITIES
 from satellite.gateway.settings import GatewaySettings
 from satellite.gateway.supervisor import GatewaySupervisor
@@ -21,6 +19,7 @@ from satellite.reconciler import Reconciler
 from satellite.rest import RestPlatform
 from satellite.rollout import Rollout
 from satellite.runtimes.choice import choose_runtime
+from satellite.runtimes.interface import Runtime
 from satellite.settings import Settings
 
 log = logging.getLogger("satellite")
@@ -48,23 +47,19 @@ class Daemon:
         """
         settings = self.settings
         self.closers.enter_context(only_one(settings.data))
-        # Callbacks run last in, first out: children that nothing else has ended are ended at the very end.
-        self.closers.callback(end_children)
         runtime, why = choose_runtime(settings)
         log.info("Runtime: %s (%s)", runtime.name, why)
         self.closers.callback(runtime.close, settings.stop_replicas)
         platform = RestPlatform(settings.platform_url, settings.token)
-        gateway = GatewaySupervisor(gateway_settings(settings), dict(settings.inherited))
-        gateway.start()
-        self.closers.callback(gateway.stop)
         self.closers.callback(platform.close)
+        gateway = GatewaySupervisor(gateway_settings(settings), dict(settings.inherited))
+        self.closers.callback(gateway.stop)
+        gateway.start()
         base_url = settings.base_url or gateway.url
         rollout = Rollout(settings, platform, runtime, gateway, base_url)
-        self.closers.callback(rollout.close)
         reconciler = Reconciler(platform, runtime, rollout, settings.reconcile_seconds)
         worker = Worker(platform, reconciler, settings.lease_seconds, settings.poll_seconds, settings.workers)
-        self.closers.callback(reconciler.stop)
-        self.closers.callback(worker.stop)
+        self.closers.callback(self.quiet_down, platform, runtime, rollout, reconciler, worker)
         self.pair(platform, base_url)
         runtime.watch(reconciler.wake.set)
         reconciler.start()
@@ -75,6 +70,18 @@ class Daemon:
         """Stop everything; returns when it has stopped."""
         self.stopping.set()
         self.closers.close()
+
+    def quiet_down(
+        self, platform: RestPlatform, runtime: Runtime, rollout: Rollout, reconciler: Reconciler, worker: Worker
+    ) -> None:
+        """Begin nothing new, cut short what is under way, and wait for it: only then may replicas be stopped."""
+        worker.stop()
+        reconciler.stop()
+        platform.close()
+        runtime.interrupt()
+        worker.join()
+        reconciler.join()
+        rollout.close()
 
     def pair(self, platform: RestPlatform, base_url: str) -> None:
         """Announce the satellite, as often as it takes; only a key that is refused is final."""
@@ -118,11 +125,3 @@ def only_one(data: Path) -> Iterator[TextIO]:
         except BlockingIOError:
             raise AlreadyRunning(f"Another satellite is running in {data}") from None
         yield handle
-
-
-def end_children() -> None:
-    """End what is still running for us: the builder of an environment, mostly."""
-    children = psutil.Process().children()
-    for child in children:
-        if any("uv" in Path(part).name for part in child.cmdline()[:1]):
-            child.terminate()

@@ -45,6 +45,12 @@ class Worker:
         """Take no more jobs. Those under way lose their lease, and somebody else will do them."""
         self.stopping.set()
 
+    def join(self) -> None:
+        """Wait until nothing is being done any more."""
+        if self.thread.is_alive():
+            self.thread.join()
+        self.pool.shutdown(wait=True, cancel_futures=True)
+
     def listen(self) -> None:
         """Ask for pending jobs; the platform holds its answer back until there is one."""
         pause = IDLE_SECONDS

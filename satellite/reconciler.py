@@ -44,6 +44,12 @@ class Reconciler:
         self.stopping.set()
         self.wake.set()
 
+    def join(self) -> None:
+        """Wait until nothing is being done any more."""
+        if self.thread.is_alive():
+            self.thread.join()
+        self.pool.shutdown(wait=True, cancel_futures=True)
+
     def run(self) -> None:
         """Reconcile, wait, repeat. Nothing ends this loop but a stop."""
         while not self.stopping.is_set():
@@ -74,6 +80,7 @@ class Reconciler:
         for future in futures:
             future.add_done_callback(log_failure)
         self.rollout.models.trim({item.digest for item in observed})
+        self.runtime.trim()
 
     def reconcile_one(self, deployment_id: str, deployment: Deployment | None, observed: list[Observed]) -> None:
         """Converge one deployment if it is not as it should be."""

@@ -127,9 +127,11 @@ class RestPlatform:
 
     def call_once(self, method: str, path: str, body: Any, query: dict[str, str] | None) -> Any:
         """One call; every failure as one of the platform's errors."""
+        if self.closing.is_set():
+            raise PlatformAway("The satellite is stopping")
         try:
             answer = self.http.request(method, path, json=body, params=query)
-        except httpx.TransportError as error:
+        except (httpx.TransportError, RuntimeError) as error:  # RuntimeError: closed by another thread
             raise PlatformAway(f"The platform does not answer: {error}") from error
         if answer.is_success:
             return answer.json() if answer.content else None

@@ -123,6 +123,8 @@ class DockerRuntime:
                     return
                 container.remove(force=True, v=True)
         python = self.python_for(spec)
+        if self.closing.is_set():
+            raise Unknown("The satellite is stopping")
         arguments = replica_container(spec, self.satellite, self.tag, python, self.environments.folder)
         try:
             with engine():
@@ -163,6 +165,18 @@ class DockerRuntime:
                 for _ in self.client().events(decode=True, filters=filters):
                     wake()
             self.closing.wait(2.0)
+
+    def trim(self) -> None:
+        """Forget environments that nothing has used for long."""
+        self.environments.trim({replica.environment_key for replica in self.observe()})
+
+    def interrupt(self) -> None:
+        """Start nothing any more; remove the builders, which ends the wait for them."""
+        self.closing.set()
+        filters = {"label": [f"{LABEL}satellite={self.satellite}", f"{LABEL}builder"]}
+        with contextlib.suppress(Unknown, docker.errors.APIError), engine():
+            for container in self.client().containers.list(all=True, filters=filters, ignore_removed=True):
+                container.remove(force=True, v=True)
 
     def close(self, stop_replicas: bool) -> None:
         """Let go of the engine; with `stop_replicas` no container of ours stays."""

@@ -87,6 +87,14 @@ class Runtime(Protocol):
         """From now on call `wake`, from any thread, soon after a replica started or ended by itself."""
         ...
 
+    def trim(self) -> None:
+        """Forget environments that nothing has used for long. Raises Unknown."""
+        ...
+
+    def interrupt(self) -> None:
+        """Start nothing any more (Unknown from now on), and end what takes long: building environments."""
+        ...
+
     def close(self, stop_replicas: bool) -> None:
         """Let go of the runtime, with or without stopping what runs."""
         ...

@@ -26,7 +26,7 @@ from satellite.environments import BuildFailed, EnvironmentCache
 from satellite.model_server import environment as environments
 from satellite.model_server.command import write_whole
 from satellite.model_server.settings import DYNAMIC_ATTRIBUTES
-from satellite.runtimes.interface import Observed, Phase, ReplicaSpec, RuntimeFailure
+from satellite.runtimes.interface import Observed, Phase, ReplicaSpec, RuntimeFailure, Unknown
 
 SERVER = Path(model_server.__file__).parent
 STOP_SECONDS = 12.0
@@ -72,6 +72,8 @@ class ProcessRuntime:
         if record and self.process_of(folder, record):
             return
         python = self.python_for(spec)
+        if self.closing.is_set():
+            raise Unknown("The satellite is stopping")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, mode=0o700)
         record = Record(spec.key, spec.deployment_id, spec.revision_id, spec.digest, spec.environment.key)
@@ -120,6 +122,18 @@ class ProcessRuntime:
             if ended - told:
                 wake()
             told = ended
+
+    def trim(self) -> None:
+        """Forget environments that nothing has used for long."""
+        self.environments.trim({record.environment_key for _, record in self.records()})
+
+    def interrupt(self) -> None:
+        """Start nothing any more; end the builders, which are the only children that are no replicas."""
+        self.closing.set()
+        for child in psutil.Process().children():
+            with contextlib.suppress(psutil.Error):
+                if Path(child.name()).name.startswith("uv"):
+                    child.terminate()
 
     def close(self, stop_replicas: bool) -> None:
         """Stop all replicas at once, or leave them for the next run of the satellite."""

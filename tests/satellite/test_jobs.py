@@ -174,6 +174,30 @@ def test_sigterm_ends_everything(
     assert [child for child in family if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
 
 
+def test_sigterm_while_a_model_loads_ends_everything(
+    our_platform: ContractServer, tmp_path: Path, satellite_process: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    process = satellite_process()
+    our_platform.deploy(our_platform.add_model(slow_model(tmp_path / "slow.luml", tmp_path / "never")))
+    until(lambda: len(psutil.Process(process.pid).children()) == 2)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(40) == 0
+    assert replicas_under(tmp_path / "satellite") == []
+
+
+def test_sigterm_while_an_environment_is_built_ends_everything(
+    our_platform: ContractServer, tmp_path: Path, satellite_process: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    process = satellite_process()
+    env = {"python_version": "3.11", "dependencies": [{"package": "pandas<2.2"}]}
+    deployment_id = our_platform.deploy(our_platform.add_model(write_model(tmp_path / "m.luml", env=env)))
+    until(lambda: any(child.name() == "uv" for child in psutil.Process(process.pid).children()))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(40) == 0
+    assert replicas_under(tmp_path / "satellite") == []
+    assert our_platform.status(deployment_id) == "pending"
+
+
 def test_after_kill_9_serving_goes_on_and_the_next_run_takes_over(
     our_platform: ContractServer, model: Path, tmp_path: Path, satellite_process: Callable[..., subprocess.Popen[bytes]]
 ) -> None:
