@@ -46,9 +46,7 @@ class Worker:
         self.stopping.set()
 
     def join(self) -> None:
-        """Wait until nothing is being done any more."""
-        if self.thread.is_alive():
-            self.thread.join()
+        """Wait until no job is being done any more; the listener may hang in its last long poll, and does no harm."""
         self.pool.shutdown(wait=True, cancel_futures=True)
 
     def listen(self) -> None:
@@ -64,6 +62,8 @@ class Worker:
                 log.warning("The platform cannot be asked for jobs: %s", error)
                 taken, pause = 0, min(LONGEST_AWAY_SECONDS, pause * 2)
             except Exception:
+                if self.stopping.is_set():
+                    return
                 log.exception("Listening for jobs failed; trying again")
                 taken = 0
             # A platform without long poll answers at once, and a job that must wait its turn is listed at once, too.
@@ -74,7 +74,7 @@ class Worker:
         """Hand jobs to free workers; returns how many."""
         taken = 0
         for task in tasks:
-            if not self.reserve(task.deployment_id):
+            if self.stopping.is_set() or not self.reserve(task.deployment_id):
                 continue
             while not self.free.acquire(timeout=0.5):
                 if self.stopping.is_set():

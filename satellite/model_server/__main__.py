@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import sys
 from pathlib import Path
 
@@ -27,6 +28,15 @@ def import_as_package() -> str:
     return name
 
 
+def end_on_sigterm() -> None:
+    """End at once when told to, until the server has handlers of its own.
+
+    The first process of a container has no default for SIGTERM: while it imports, it would not hear the engine.
+    """
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+
+
 if __name__ == "__main__":
+    end_on_sigterm()
     package = __package__ or import_as_package()
     raise SystemExit(importlib.import_module(f"{package}.command").main(sys.argv[1:]))

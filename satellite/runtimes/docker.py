@@ -173,9 +173,9 @@ class DockerRuntime:
     def interrupt(self) -> None:
         """Start nothing any more; remove the builders, which ends the wait for them."""
         self.closing.set()
-        filters = {"label": [f"{LABEL}satellite={self.satellite}", f"{LABEL}builder"]}
+        mine = [f"{LABEL}satellite={self.satellite}", f"{LABEL}builder"]
         with contextlib.suppress(Unknown, docker.errors.APIError), engine():
-            for container in self.client().containers.list(all=True, filters=filters, ignore_removed=True):
+            for container in self.client().containers.list(all=True, filters={"label": mine}, ignore_removed=True):
                 container.remove(force=True, v=True)
 
     def close(self, stop_replicas: bool) -> None:
