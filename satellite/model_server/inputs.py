@@ -30,7 +30,8 @@ class InvalidInput(Exception):  # noqa: N818
 def check_request(model: LoadedModel, body: Any, defaults: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the model's inputs and dynamic attributes, ready for `compute`.
 
-    Arrays come back as numpy arrays of the declared type; JSON `null` in a float array is NaN.
+    Arrays come back as numpy arrays of the declared type; JSON `null` in a float array is NaN,
+    in an array of texts it is the word "None" (as fnnx itself has it).
     Raises InvalidInput naming the first part that is wrong.
     """
     if not isinstance(body, dict):
@@ -90,12 +91,20 @@ def as_array(value: Any, element: str, location: list[str | int]) -> np.ndarray[
         array = np.asarray(value)
         if target.kind == "f" and array.dtype.kind in "OU":
             array = np.asarray(with_missing_as_nan(value), dtype=np.float64)
+        elif target.kind == "U" and array.dtype.kind == "O" and all(map(is_text_or_missing, array.flat)):
+            # fnnx has no missing text either: the word "None" is what models stored by our packaging understand.
+            array = array.astype(np.str_)
     except (ValueError, TypeError, OverflowError) as error:
         message = f"`{name}` is not a regular array of {element}: rows differ in length or a value is of another kind"
         raise InvalidInput(location, message) from error
     if array.size and not element_fits(array, target):
         raise InvalidInput(location, f"`{name}` must hold {element} values{hint(array, target)}")
     return array.astype(target)
+
+
+def is_text_or_missing(value: Any) -> bool:
+    """Whether a value may stand in an array of texts."""
+    return value is None or isinstance(value, str)
 
 
 def with_missing_as_nan(value: Any) -> Any:

@@ -9,7 +9,7 @@ from .model import LoadedModel
 NUMBER: dict[str, Any] = {"type": ["number", "null"]}
 INTEGER: dict[str, Any] = {"type": "integer"}
 BOOLEAN: dict[str, Any] = {"type": "boolean"}
-TEXT: dict[str, Any] = {"type": "string"}
+TEXT: dict[str, Any] = {"type": ["string", "null"]}
 ELEMENTS = {
     "float32": NUMBER, "float64": NUMBER, "float": NUMBER,
     "int32": INTEGER, "int64": INTEGER, "int": INTEGER, "integer": INTEGER,

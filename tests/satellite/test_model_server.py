@@ -83,7 +83,7 @@ def test_mistakes_name_their_input(serve: Serve) -> None:
         ("x", ["a"], "regular array"), ("x", [[1.0]], "1 dimensions"), ("x", 3, "1 dimensions"),
         ("x", [True], "true/false"), ("x", [1.0, 2.0], "is expected"), ("x", {"a": 1}, "regular array"),
         ("n", [1.5], "fractions"), ("n", [None], "null"), ("n", [2**70], "int64"), ("n", ["1"], "text"),
-        ("s", [1], "string"), ("s", [None], "string"), ("m", [[1, 2], [1]], "differ"), ("m", [[1]], "2"),
+        ("s", [1], "string"), ("m", [[1, 2], [1]], "differ"), ("m", [[1]], "2"),
         ("b", [1], "bool"),
     ]  # fmt: skip
     for name, value, words in wrong:
@@ -107,6 +107,12 @@ def test_missing_numbers_go_in_and_out_as_null(serve: Serve) -> None:
     client = serve(expression="{'y': inputs['x'] / np.array([1.0, 0.0, 1.0])}")
     assert compute(client, {"x": [None, 1, 2]}).json() == {"y": [None, None, 2.0]}
     assert compute(client, {"x": ["NaN", 1, 2]}).json() == {"y": [None, None, 2.0]}
+
+
+def test_a_missing_text_is_what_fnnx_calls_it(serve: Serve) -> None:
+    client = serve(expression="{'y': inputs['x'] == 'None'}", inputs=[array("x", "string")])
+    assert compute(client, {"x": ["a", None]}).json() == {"y": [False, True]}
+    assert compute(client, {"x": [None]}).json() == {"y": [True]}
 
 
 def test_an_empty_batch_is_a_batch(serve: Serve) -> None:
