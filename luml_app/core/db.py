@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -43,7 +43,6 @@ class Database:
             json_serializer=_dumps,
             json_deserializer=msgspec.json.decode,
         )
-        event.listen(self.engine, "handle_error", _drop_broken_pool)
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
@@ -67,7 +66,8 @@ def _psycopg_url(url: str) -> str:
     try:
         parsed = make_url(url)
     except Exception as error:
-        raise ConfigurationError(f"LUML_DATABASE_URL={url!r} is not the address of a PostgreSQL database.") from error
+        # Not shown: most addresses hold a password.
+        raise ConfigurationError("LUML_DATABASE_URL is not the address of a PostgreSQL database.") from error
     if parsed.get_backend_name() not in {"postgresql", "postgres"}:
         raise ConfigurationError(f"LUML_DATABASE_URL names {parsed.get_backend_name()!r}; LUML needs PostgreSQL.")
     return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
@@ -82,13 +82,11 @@ def _reachable() -> Iterator[None]:
     except OperationalError as error:
         if not error.connection_invalidated and error.statement is not None:
             raise
-        raise Unavailable("The database does not answer; try again in a moment.", retry_after=2) from error
-
-
-def _drop_broken_pool(context: Any) -> None:
-    """After a restart of Postgres every pooled connection is dead: drop them all, not one per unlucky request."""
-    if context.is_disconnect:
-        context.invalidate_pool_on_disconnect = True
+        # Lost while it committed: nobody knows whether it did, so nobody is told to simply try again.
+        committing = error.connection_invalidated and error.statement is None
+        raise Unavailable(
+            "The database does not answer; try again in a moment.", retry_after=None if committing else 2
+        ) from error
 
 
 class Listener:

@@ -21,6 +21,7 @@ BROKEN: dict[str, LumlError] = {
     "revisions_artifact_id_fkey": Conflict("A deployment serves this artifact."),
     "deployments_satellite_id_fkey": Conflict("The satellite has deployments; delete them first."),
     "jobs_leased_key": Conflict("The deployment is being worked on already."),
+    "jobs_queued_key": Conflict("There is newer work for this deployment."),
     "organization_members_organization_id_user_id_key": Conflict("They are a member of the organization already."),
     "orbit_members_orbit_id_user_id_key": Conflict("They are a member of the orbit already."),
     "orbit_members_user_id_fkey": NotFound("There is no such user."),
@@ -34,8 +35,18 @@ def translated(error: DBAPIError) -> LumlError | None:
     if isinstance(error, IntegrityError) and constraint in BROKEN:
         known = BROKEN[constraint]
         return type(known)(known.message)
+    if isinstance(error, IntegrityError) and _state(error) == _MISSING_PARENT:
+        return Conflict("Something that this refers to has been deleted meanwhile.")
     if isinstance(error, DataError):
         return Invalid(f"A value cannot be stored: {str(error.orig).splitlines()[0]}")
-    if getattr(error.orig, "sqlstate", "") in {"40001", "40P01", "55P03"}:
-        return Unavailable("Somebody else changed the same objects; try again.", retry_after=0.1)
+    if _state(error) in _IN_EACH_OTHERS_WAY:
+        return Unavailable("Somebody else changed the same objects; try again.", retry_after=1)
     return None
+
+
+_MISSING_PARENT = "23503"  # foreign_key_violation
+_IN_EACH_OTHERS_WAY = {"40001", "40P01", "55P03"}  # serialization_failure, deadlock_detected, lock_not_available
+
+
+def _state(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", ""))

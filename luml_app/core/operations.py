@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_type_hints
 
-from luml_app.core.permissions import MATRIX
+from luml_app.core.permissions import is_permission
 
 Caller = Literal["anyone", "user", "satellite"]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -22,8 +22,8 @@ class Operation:
     """One thing that the platform can do.
 
     `needs` is the permission, `by` the kind of caller, `status` the HTTP status of success, `aliases` further paths
-    of older clients. `wakes_on`: an answer that is empty may wait (query parameter ``wait``, seconds) for an event
-    whose action starts so.
+    of older clients. `writes`: it changes something although its method is GET. `wakes_on`: an answer that is empty
+    may wait (query parameter ``wait``, seconds) for an event whose action starts so.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Operation:
     status: int = 200
     aliases: tuple[str, ...] = ()
     deprecated: bool = False
+    writes: bool = False
     wakes_on: str | None = None
     body: Any = None
     query: dict[str, inspect.Parameter] = field(default_factory=dict)
@@ -45,7 +46,7 @@ class Operation:
     @property
     def reads(self) -> bool:
         """Whether it changes nothing, so that it needs no transaction."""
-        return self.method == "GET"
+        return self.method == "GET" and not self.writes
 
     @property
     def path_parameters(self) -> list[str]:
@@ -84,6 +85,7 @@ def operation(
     status: int = 200,
     aliases: tuple[str, ...] = (),
     deprecated: bool = False,
+    writes: bool = False,
     wakes_on: str | None = None,
 ) -> Callable[[Function], Function]:
     """Declare a method as an operation: ``@operation("POST /v1/…/collections", needs="collection:create")``.
@@ -91,7 +93,7 @@ def operation(
     Names in the path are path parameters, `body` is the JSON body, all others are query parameters.
     Raises ValueError at import for a permission that is not in the table.
     """
-    if needs is not None and needs.split(":")[0] not in MATRIX:
+    if needs is not None and not is_permission(needs):
         raise ValueError(f"No permission {needs!r} in the table of core/permissions.py")
     facts = {
         "needs": needs,
@@ -99,6 +101,7 @@ def operation(
         "status": status,
         "aliases": aliases,
         "deprecated": deprecated,
+        "writes": writes,
         "wakes_on": wakes_on,
     }
 

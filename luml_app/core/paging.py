@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, and_, false, literal, or_
+from sqlalchemy import ColumnElement, Connection, Select, and_, literal, or_
 
 from luml_app.schemas.errors import BadRequest
 from luml_app.schemas.fields import SortOrder
@@ -63,7 +63,7 @@ def _after(cursor: Cursor, sort: ColumnElement[Any], key: ColumnElement[UUID], o
         return and_(sort.is_(None), beyond)
     value = literal(_of_type(sort, cursor.value), sort.type)
     further = sort > value if order == "asc" else sort < value
-    return or_(further, and_(sort == value, beyond), sort.is_(None) if _may_be_null(sort) else false())
+    return or_(further, and_(sort == value, beyond), sort.is_(None))
 
 
 def _of_type(sort: ColumnElement[Any], value: Any) -> Any:
@@ -72,10 +72,6 @@ def _of_type(sort: ColumnElement[Any], value: Any) -> Any:
         return msgspec.convert(value, sort.type.python_type, strict=False)
     except msgspec.ValidationError as error:
         raise BadRequest("This cursor is not one that a list has given.") from error
-
-
-def _may_be_null(sort: ColumnElement[Any]) -> bool:
-    return bool(getattr(sort, "nullable", True))
 
 
 def _sign(*mark: Any) -> str:

@@ -37,6 +37,12 @@ def _read_table() -> dict[str, dict[str, str]]:
 MATRIX = _read_table()
 
 
+def is_permission(text: str) -> bool:
+    """Whether the table knows this permission, as ``"collection:create"`` is one."""
+    resource, _, verb = text.partition(":")
+    return resource in MATRIX and verb in _VERBS
+
+
 @dataclass(frozen=True)
 class Decision:
     """Yes or no, and why: a sentence for the person."""

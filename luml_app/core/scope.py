@@ -251,8 +251,17 @@ def _link(table: Table, parent: Table | None, caller: Any, operation: Operation)
     if operation.by == "satellite":
         return _link_to_satellite(table, caller)
     if parent is not None:
-        return table.c[f"{parent.name[:-1]}_id"] == parent.c.id
-    return table.c.user_id == caller.c.id if "user_id" in table.c else true()
+        return _alive(table) & (table.c[f"{parent.name[:-1]}_id"] == parent.c.id)
+    if "user_id" in table.c:
+        return table.c.user_id == caller.c.id
+    if table is not t.organizations:
+        raise ValueError(f"{operation.name}: its path must begin with the organization, or anybody could reach it")
+    return true()
+
+
+def _alive(table: Table) -> Any:
+    """A deployment that was deleted by force is a tombstone: there for its satellite, gone for people."""
+    return table.c.status != "gone" if table is t.deployments else true()
 
 
 def _link_to_satellite(table: Table, caller: Any) -> Any:
@@ -273,9 +282,11 @@ def _filled(scope: Scope, operation: Operation, row: Row[Any]) -> Scope:
     _check_key_scope(scope.caller)
     scope.found = {name: Found(values) for name, values in groups.items()}
     for name, found in scope.found.items():
-        if found.id is None:
-            raise NotFound(f"There is no such {_SINGULAR.get(name, name[:-1].replace('_', ' '))}.")
-    _take_place(scope, operation)
+        _take_step(scope, name, found)
+    if operation.by == "satellite":
+        scope.organization_id, scope.orbit_id = scope.caller.organization_id, scope.caller.orbit_id
+    elif operation.needs is not None:
+        scope.require(operation.needs)
     return scope
 
 
@@ -300,22 +311,19 @@ def _check_key_scope(caller: Found) -> None:
         raise Forbidden("This API key is for inference only; the registry needs one with the scope 'api'.")
 
 
-def _take_place(scope: Scope, operation: Operation) -> None:
-    """Fill in organization, orbit and roles; whoever is no member learns nothing, not even that the place exists."""
-    if operation.by == "satellite":
-        scope.organization_id, scope.orbit_id = scope.caller.organization_id, scope.caller.orbit_id
-        return
-    organization, orbit = scope.found.get("organizations"), scope.found.get("orbits")
-    if organization is not None:
-        scope.organization_id, scope.organization_role = organization.id, organization.my_role
-        if organization.my_role is None:
-            raise NotFound("There is no such organization.")
-    if orbit is not None:
-        scope.orbit_id, scope.orbit_role = orbit.id, orbit.my_role
-        if scope.organization_role == "member" and orbit.my_role is None:
-            raise NotFound("There is no such orbit.")
-    if operation.needs is not None:
-        scope.require(operation.needs)
+def _take_step(scope: Scope, name: str, found: Found) -> None:
+    """One step down the path. At a place where the caller is no member it ends as if the place did not exist, so that
+    nobody learns from the answer what lies behind.
+    """
+    there = found.id is not None
+    if name == "organizations":
+        scope.organization_id, scope.organization_role = found.id, found.my_role
+        there = there and found.my_role is not None
+    elif name == "orbits":
+        scope.orbit_id, scope.orbit_role = found.id, found.my_role
+        there = there and (scope.organization_role != "member" or found.my_role is not None)
+    if not there:
+        raise NotFound(f"There is no such {_SINGULAR.get(name, name[:-1].replace('_', ' '))}.")
 
 
 def last_seen_is_old(moment: datetime | None, now: datetime, seconds: float) -> bool:

@@ -10,8 +10,8 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, select, update
+from sqlalchemy.exc import DBAPIError, NoResultFound
 
 from luml_app.core import tables as t
 from luml_app.core.db import Database
@@ -28,7 +28,10 @@ _SEEN_EVERY = {"satellite": 15.0, "api_key": 60.0}
 
 @dataclass
 class Request:
-    """One call of an operation: ids of the path, query parameters and body as they come in, and who calls."""
+    """One call of an operation: ids of the path, query parameters and body as they come in, and who calls.
+
+    `body` is JSON text, or what has been made of one.
+    """
 
     operation: Operation
     path: dict[str, Any] = field(default_factory=dict)
@@ -56,7 +59,7 @@ class Service:
         self.settings = settings
 
     def call(self, request: Request) -> Answer:
-        """Run one operation. Raises the errors of `luml_app.schemas.errors`, and nothing else."""
+        """Run one operation. Raises the errors of `luml_app.schemas.errors`; anything else is a fault of this code."""
         operation = request.operation
         path = {name: _id(name, value) for name, value in request.path.items()}
         arguments = {**_query(operation, request.query), **_body(operation, request.body)}
@@ -66,8 +69,10 @@ class Service:
                 answer, scope = self._run(db, operation, path, arguments, request.credentials)
         except DBAPIError as error:
             raise self._explained(operation, error) from error
+        except NoResultFound as error:
+            raise NotFound("It has been deleted in this very moment.") from error
         for step in scope.after_commit:
-            step()
+            self._finish(operation, step)
         if scope.refusal is not None:
             raise scope.refusal
         return answer
@@ -80,6 +85,13 @@ class Service:
         wanted = {name: path[name] for name in _names_of(operation.function) if name in path}
         value = operation.function(operation.resource(scope), **wanted, **arguments)
         return Answer(value, scope.cookies, scope.caller and scope.caller.id), scope
+
+    def _finish(self, operation: Operation, step: Callable[[], None]) -> None:
+        """The change is kept, whatever comes of this; telling the caller of a failure would say the opposite."""
+        try:
+            step()
+        except LumlError as error:
+            log.error("%s is done, but not all that follows from it: %s", operation.name, error)
 
     def _explained(self, operation: Operation, error: DBAPIError) -> LumlError:
         known = translated(error)
@@ -119,7 +131,35 @@ def _query(operation: Operation, sent: dict[str, Any]) -> dict[str, Any]:
 def _body(operation: Operation, sent: Any) -> dict[str, Any]:
     if operation.body is None:
         return {}
-    return {"body": sent if isinstance(sent, operation.body) else _converted(sent, operation.body, ["body"])}
+    if isinstance(sent, bytes):
+        return {"body": _decoded(sent, operation.body)}
+    return {"body": _converted(sent, operation.body, ["body"])}
+
+
+def _decoded(raw: bytes, kind: Any) -> Any:
+    try:
+        body = msgspec.json.decode(raw, type=kind)
+        nul = _place_of_nul(msgspec.to_builtins(body), ["body"]) if b"\\u0000" in raw else None
+    except msgspec.ValidationError as error:
+        raise Invalid(problems=[problem_of(error, ["body"])]) from error
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise Invalid(problems=[Problem(["body"], f"This is not JSON: {error}", "json_invalid")]) from error
+    except RecursionError as error:
+        raise Invalid(problems=[Problem(["body"], "The JSON is nested too deeply.", "recursion")]) from error
+    if nul is not None:
+        raise Invalid(problems=[Problem(nul, "A NUL character (\\u0000) cannot be stored; remove it.")])
+    return body
+
+
+def _place_of_nul(value: Any, place: list[str | int]) -> list[str | int] | None:
+    """Where in the value there is a NUL character, which PostgreSQL can store neither in text nor in JSON."""
+    if isinstance(value, str):
+        return place if "\0" in value else None
+    if isinstance(value, dict):
+        return next((p for k, v in value.items() if (p := _place_of_nul([k, v], [*place, str(k)[:80]]))), None)
+    if isinstance(value, (list, tuple)):
+        return next((p for one in value if (p := _place_of_nul(one, place))), None)
+    return None
 
 
 def _converted(value: Any, kind: Any, where: list[str | int]) -> Any:
@@ -145,8 +185,14 @@ def _note_seen(scope: Scope) -> None:
     kind = scope.credentials.kind
     if scope.caller is None or kind not in _SEEN_EVERY:
         return
+    table, column, row_id = (
+        (t.satellites, "last_seen_at", scope.caller.id)
+        if kind == "satellite"
+        else (t.api_keys, "last_used_at", scope.caller.key_id)
+    )
     now = datetime.now(UTC)
-    if kind == "satellite" and last_seen_is_old(scope.caller.last_seen_at, now, _SEEN_EVERY[kind]):
-        scope.db.execute(update(t.satellites).where(t.satellites.c.id == scope.caller.id).values(last_seen_at=now))
-    if kind == "api_key" and last_seen_is_old(scope.caller.last_used_at, now, _SEEN_EVERY[kind]):
-        scope.db.execute(update(t.api_keys).where(t.api_keys.c.id == scope.caller.key_id).values(last_used_at=now))
+    if not last_seen_is_old(getattr(scope.caller, column), now, _SEEN_EVERY[kind]):
+        return
+    # Skipped while another request writes the same: its transaction may be a long one, and nobody shall wait for it.
+    free = select(table.c.id).where(table.c.id == row_id).with_for_update(skip_locked=True, key_share=True)
+    scope.db.execute(update(table).where(table.c.id.in_(free)).values({column: now}))

@@ -24,12 +24,12 @@ class Settings:
 
     home: Path = field(default_factory=lambda: platformdirs.user_data_path("luml"))
     config_file: Path = field(default_factory=lambda: Path.home() / ".config" / "luml" / "config.toml")
-    database_url: str | None = None
+    database_url: str | None = field(default=None, repr=False)
     host: str = "127.0.0.1"
     port: int = 5010
     public_url: str | None = None
     admin_email: str = "admin@localhost"
-    admin_password: str | None = None
+    admin_password: str | None = field(default=None, repr=False)
     runtime: str = "auto"
     secret_keys: str | None = None
     pool_size: int = 10

@@ -16,6 +16,7 @@ from luml_app.core.tables import jobs
 LEASE_WITHOUT_RENEWAL = 900.0
 """Seconds that a worker gets which does not say for how long it wants the job (older satellites do not renew)."""
 
+_ENDED = {"lease_token": None, "lease_expires_at": None, "updated_at": func.now()}
 _BACKOFF_SECONDS = (5.0, 15.0, 60.0, 300.0)
 
 
@@ -30,9 +31,9 @@ def new_job(
 def enqueue(db: Connection, job: dict[str, Any]) -> Any:
     """Queue a job, or find the one that is queued already under the same dedupe key; the row of either."""
     new = insert(jobs).values(job)
-    either = new.on_conflict_do_update(
-        index_elements=["dedupe_key"], index_where=jobs.c.state == "queued", set_={"updated_at": func.now()}
-    )
+    # What is asked for last counts: a deployment's job that is still queued becomes the one that is wanted now.
+    wanted = {"type": new.excluded.type, "payload": new.excluded.payload, "updated_at": func.now()}
+    either = new.on_conflict_do_update(index_elements=["dedupe_key"], index_where=jobs.c.state == "queued", set_=wanted)
     return db.execute(either.returning(jobs)).one()
 
 
@@ -68,6 +69,7 @@ def waiting(db: Connection, satellite_id: UUID, limit: int = 100) -> Iterable[An
 
 def claim(db: Connection, job_id: UUID, seconds: float | None) -> Any | None:
     """Lease a job; None when somebody else has it, or it has ended."""
+    _bury(db, job_id)
     locked = select(jobs.c.id).where(jobs.c.id == job_id, _claimable()).with_for_update(skip_locked=True)
     lease = {
         "state": "leased",
@@ -78,6 +80,17 @@ def claim(db: Connection, job_id: UUID, seconds: float | None) -> Any | None:
         "updated_at": func.now(),
     }
     return db.execute(update(jobs).where(jobs.c.id.in_(locked)).values(lease).returning(jobs)).one_or_none()
+
+
+def _bury(db: Connection, job_id: UUID) -> None:
+    """End what a worker has left lying on the way to this job: a lost lease of the same thing, which this job
+    supersedes; or the job itself, when it was lost as often as it may be tried: it seems to kill its workers.
+    """
+    key = select(jobs.c.dedupe_key).where(jobs.c.id == job_id).scalar_subquery()
+    exhausted = jobs.c.attempts >= jobs.c.max_attempts
+    lost = and_(jobs.c.dedupe_key == key, jobs.c.state == "leased", jobs.c.lease_expires_at <= func.now())
+    end = {**_ENDED, "state": case((exhausted, "dead"), else_="cancelled"), "finished_at": func.now()}
+    db.execute(update(jobs).where(lost, or_(jobs.c.id != job_id, exhausted)).values(end))
 
 
 def _held(job_id: UUID, token: UUID | None) -> Any:
@@ -93,9 +106,6 @@ def renew(db: Connection, job_id: UUID, token: UUID, seconds: float) -> Any | No
     ).one_or_none()
 
 
-_ENDED = {"lease_token": None, "lease_expires_at": None, "updated_at": func.now()}
-
-
 def succeed(db: Connection, job_id: UUID, token: UUID | None, result: Any) -> Any | None:
     """End a job well; None when the lease is lost."""
     end = {**_ENDED, "state": "succeeded", "result": result, "finished_at": func.now()}
@@ -106,11 +116,16 @@ def fail(db: Connection, job_id: UUID, token: UUID | None, result: Any, *, trans
     """End a job badly, or, if `transient`, queue it again after a pause; None when the lease is lost."""
     end: dict[str, Any] = {**_ENDED, "state": "failed", "result": result, "finished_at": func.now()}
     if transient:
+        newer = jobs.alias("newer")
+        superseded = exists(select(1).where(newer.c.dedupe_key == jobs.c.dedupe_key, newer.c.state == "queued"))
         last = jobs.c.attempts >= jobs.c.max_attempts
         pause = case(
             *((jobs.c.attempts <= tries, literal(timedelta(seconds=s))) for tries, s in enumerate(_BACKOFF_SECONDS, 1)),
             else_=literal(timedelta(seconds=_BACKOFF_SECONDS[-1])),
         )
-        end |= {"state": case((last, "dead"), else_="queued"), "scheduled_at": func.now() + pause}
-        end["finished_at"] = case((last, func.now()))
+        end |= {
+            "state": case((last, "dead"), (superseded, "cancelled"), else_="queued"),
+            "finished_at": case((last | superseded, func.now())),
+            "scheduled_at": func.now() + pause,
+        }
     return db.execute(update(jobs).where(_held(job_id, token)).values(end).returning(jobs)).one_or_none()

@@ -3,6 +3,8 @@
 `RESOURCES` is the list from which routes, OpenAPI, clients and the reference are made.
 """
 
+from functools import cache
+
 from luml_app.core.operations import Operation, Resource, collect
 from luml_app.resources.agent import Agent
 from luml_app.resources.api_keys import ApiKeys
@@ -35,6 +37,7 @@ RESOURCES: list[type[Resource]] = [
 ]
 
 
+@cache
 def all_operations() -> dict[str, Operation]:
     """Every operation of the platform, by name."""
     return collect(RESOURCES)

@@ -8,11 +8,12 @@ from sqlalchemy import Text, delete, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from luml_app.core import tables as t
+from luml_app.core.events import difference
 from luml_app.core.operations import Resource, operation
 from luml_app.jobs import queue
 from luml_app.resources.artifacts import artifact_of, download_url
 from luml_app.resources.changes import sent
-from luml_app.resources.deployments import deployments_where
+from luml_app.resources.deployments import deployment_by_id, deployments_where
 from luml_app.resources.satellites import satellite_of
 from luml_app.resources.tasks import STATES, task_of
 from luml_app.schemas.artifacts import SignedUrl
@@ -75,7 +76,9 @@ class Agent(Resource):
             raise Conflict("A task cannot be made pending again; report it as failed.")
         if row is None:
             raise Conflict(refused)
-        return task_of(row, with_lease=body.status == "running")
+        task = task_of(row, with_lease=body.status == "running")
+        self.scope.record(f"task.{task.status}", job.id, satellite_id=job.satellite_id, after={"type": task.type})
+        return task
 
     @operation("POST /satellites/v1/tasks/{task_id}/renew", by="satellite")
     def renew_task(self, body: TaskRenew) -> Task:
@@ -88,7 +91,7 @@ class Agent(Resource):
     @operation("GET /satellites/v1/deployments", by="satellite")
     def deployments(self) -> list[Deployment]:
         """What shall run here, and what shall not run any more."""
-        return deployments_where(self.db, t.deployments.c.satellite_id == self.scope.caller.id)
+        return deployments_where(self.db, t.deployments.c.satellite_id == self.scope.caller.id, gone=True)
 
     @operation("GET /satellites/v1/deployments/{deployment_id}", by="satellite")
     def deployment(self) -> Deployment:
@@ -129,6 +132,7 @@ class Agent(Resource):
                 k.c.key_hash == func.any(func.cast(hashes, ARRAY(Text))),
                 k.c.scopes.contains(["inference"]),
                 k.c.expires_at.is_(None) | (k.c.expires_at > func.now()),
+                k.c.orbit_id.is_(None) | (k.c.orbit_id == self.scope.orbit_id),
                 (om.c.role != "member") | mine.c.id.is_not(None),
             )
         )
@@ -157,23 +161,33 @@ class Agent(Resource):
         return self.artifact_url()
 
     def _deployment(self) -> Deployment:
-        found = deployments_where(self.db, t.deployments.c.id == self.scope.row(t.deployments).id)
-        return found[0]
+        return deployment_by_id(self.db, self.scope.row(t.deployments).id, gone=True)
 
     def _report(self, report: dict[str, Any]) -> Deployment:
         one, d = self.scope.row(t.deployments), t.deployments
         generation: int | None = report.pop("generation")
-        if one.desired == "deleted" and report.get("status", "deletion_pending") not in {
-            "deletion_pending",
-            "deletion_failed",
-        }:
-            raise Conflict("The deployment is to be deleted; only its deletion can be reported.")
+        _check_status(one, report.get("status"))
+        if one.status == "gone":
+            report.pop("status", None)
         expected = d.c.generation == generation if generation is not None else d.c.desired == one.desired
         seen = {"observed_generation": d.c.generation if generation is None else generation, "updated_at": func.now()}
         changed = update(d).where(d.c.id == one.id, expected).values(**report, **seen).returning(d.c.id)
         if self.db.execute(changed).one_or_none() is None:
             raise Conflict("The deployment has been changed meanwhile; look again.")
-        if report.get("status") not in {None, one.status}:
-            told = {"before": {"status": one.status}, "after": {"status": report["status"]}}
-            self.scope.record("deployment.report", one.id, satellite_id=one.satellite_id, **told)
+        before, after = difference(one.columns, {name: report[name] for name in _TOLD if name in report})
+        if after:
+            self.scope.record("deployment.report", one.id, satellite_id=one.satellite_id, before=before, after=after)
         return self._deployment()
+
+
+_TOLD = ("status", "inference_url", "error_message")
+_DELETION = {"deletion_pending", "deletion_failed"}
+
+
+def _check_status(deployment: Any, reported: str | None) -> None:
+    """A deletion is asked for by people and never overwritten."""
+    if reported is None or (deployment.desired == "deleted") == (reported in _DELETION):
+        return
+    if reported in _DELETION:
+        raise Conflict("Nobody has asked to delete this deployment.")
+    raise Conflict("The deployment is to be deleted; only its deletion can be reported.")

@@ -20,6 +20,7 @@ from luml_app.schemas.users import LoginLink, SignedIn, SignIn, User, UserUpdate
 
 ACCESS, REFRESH = "access_token", "refresh_token"
 LINK_SECONDS = 600
+Times = list[datetime]
 
 
 class Auth(Resource):
@@ -33,7 +34,9 @@ class Auth(Resource):
             raise Unauthenticated("The e-mail address or the password is wrong.")
         if user.disabled:
             raise Forbidden("This account is disabled; ask the operator of the server.")
-        self._open_session(user.id)
+        session_id = self._new_session(user.id)
+        self._give_tokens(session_id)
+        self.scope.record("user.signin", user.id, after={"session_id": session_id})
         return SignedIn(detail="Successfully logged in", user_id=user.id)
 
     @operation("POST /v1/auth/link", by="anyone")
@@ -43,13 +46,15 @@ class Auth(Resource):
         if row is None or not row.fresh:
             raise Unauthenticated("This link is used or has expired; sign in, or ask for a new one.")
         self._give_tokens(row.session_id)
+        self.scope.record("user.signin", row.user_id, after={"session_id": row.session_id})
         return SignedIn(detail="Successfully logged in", user_id=row.user_id)
 
     @operation("POST /v1/auth/links")
     def create_link(self) -> LoginLink:
         """Make a one-time link that signs its bearer in as oneself, in a session of its own."""
         token, session_id = new_token(), self._new_session(self.scope.user_id)
-        expires = self._add_token(session_id, token, "link", LINK_SECONDS)
+        (expires,) = self._add_tokens(session_id, (token, "link", LINK_SECONDS))
+        self.scope.record("user.create_link", self.scope.user_id, after={"session_id": session_id})
         return LoginLink(path=f"/login?token={token}", expires_at=expires)
 
     @operation("POST /v1/auth/refresh", by="anyone")
@@ -60,8 +65,10 @@ class Auth(Resource):
         if row is None:
             raise Unauthenticated("Sign in again: there is no valid refresh token.")
         if not row.fresh:
-            self._revoke(row.session_id)
-            self.scope.refusal = Unauthenticated("This refresh token has been used before; sign in again.")
+            self._revoke([row.session_id])
+            self.scope.refusal = Unauthenticated(
+                "This refresh token has been used before, or is too old; sign in again."
+            )
             return Detail(detail="")
         self._give_tokens(row.session_id)
         return Detail(detail="Token refreshed successfully")
@@ -69,12 +76,10 @@ class Auth(Resource):
     @operation("POST /v1/auth/logout", by="anyone")
     def logout(self) -> Detail:
         """End the session."""
-        token = self.scope.credentials.token or self.scope.credentials.refresh_token
-        if token:
-            st = t.session_tokens
-            found = self.db.scalar(select(st.c.session_id).where(st.c.hash.in_(self.scope.keys.hashes(token))))
-            if found is not None:
-                self._revoke(found)
+        shown, keys, st = self.scope.credentials, self.scope.keys, t.session_tokens
+        hashes = [known for token in (shown.token, shown.refresh_token) if token for known in keys.hashes(token)]
+        if hashes:
+            self._revoke(select(st.c.session_id).where(st.c.hash.in_(hashes)))
         self.scope.cookies.update({ACCESS: ("", 0), REFRESH: ("", 0)})
         return Detail(detail="Successfully logged out")
 
@@ -98,9 +103,6 @@ class Auth(Resource):
             self.scope.record("user.update", self.scope.user_id, after={"fields": sorted(values)})
         return Detail(detail="User updated successfully")
 
-    def _open_session(self, user_id: UUID) -> None:
-        self._give_tokens(self._new_session(user_id))
-
     def _new_session(self, user_id: UUID) -> UUID:
         session_id, who = new_id(), self.scope.credentials
         self.db.execute(
@@ -113,16 +115,19 @@ class Auth(Resource):
     def _give_tokens(self, session_id: UUID) -> None:
         lifetimes = self.scope.settings
         given = {ACCESS: lifetimes.access_token_seconds, REFRESH: lifetimes.refresh_token_seconds}
-        for cookie, seconds in given.items():
-            token = new_token()
-            self._add_token(session_id, token, cookie.removesuffix("_token"), seconds)
-            self.scope.cookies[cookie] = (token, seconds)
+        self.scope.cookies.update({cookie: (new_token(), seconds) for cookie, seconds in given.items()})
+        tokens = [(*self.scope.cookies[cookie], cookie.removesuffix("_token")) for cookie in given]
+        self._add_tokens(session_id, *((token, kind, seconds) for token, seconds, kind in tokens))
 
-    def _add_token(self, session_id: UUID, token: str, kind: str, seconds: int) -> datetime:
-        expires = datetime.now(UTC) + timedelta(seconds=seconds)
-        row = {"hash": self.scope.keys.hash(token), "session_id": session_id, "kind": kind, "expires_at": expires}
-        self.db.execute(insert(t.session_tokens).values(row))
-        return expires
+    def _add_tokens(self, session_id: UUID, *tokens: tuple[str, str, int]) -> Times:
+        """Store tokens (each with its kind and its seconds to live); when they expire."""
+        now, keys = datetime.now(UTC), self.scope.keys
+        rows = [
+            {"hash": keys.hash(token), "kind": kind, "expires_at": now + timedelta(seconds=seconds)}
+            for token, kind, seconds in tokens
+        ]
+        self.db.execute(insert(t.session_tokens).values([{**row, "session_id": session_id} for row in rows]))
+        return [row["expires_at"] for row in rows]
 
     def _spend(self, token: str, kind: str) -> Any:
         """Mark a token as used. The row says whether it was `fresh`: in time, of a living session, never used."""
@@ -136,8 +141,11 @@ class Auth(Resource):
             spent.returning(s.c.id.label("session_id"), s.c.user_id, fresh.label("fresh"))
         ).one_or_none()
 
-    def _revoke(self, session_id: UUID) -> None:
-        self.db.execute(update(t.sessions).where(t.sessions.c.id == session_id).values(revoked_at=func.now()))
+    def _revoke(self, session_ids: Any) -> None:
+        s = t.sessions
+        ended = update(s).where(s.c.id.in_(session_ids), s.c.revoked_at.is_(None)).values(revoked_at=func.now())
+        for row in self.db.execute(ended.returning(s.c.id, s.c.user_id)).all():
+            self.scope.record("user.signout", row.user_id, after={"session_id": row.id})
 
 
 def user_of(row: Any) -> User:

@@ -53,6 +53,7 @@ class Buckets(Resource):
         before, changed = difference(bucket.columns, sent(body, t.buckets))
         values: dict[str, Any] = dict(changed)
         if secrets := _secrets_of(body):
+            changed["credentials"] = "replaced: " + ", ".join(sorted(secrets))
             values["credentials"] = self._sealed({**self._unsealed(bucket.credentials), **secrets})
         if values:
             mine = t.buckets.c.id == bucket.id

@@ -134,7 +134,7 @@ class Collections(Resource):
 def _admits(kind: str) -> Any:
     """Collections that may hold artifacts of this type; ``mixed`` asks for those that hold more than one."""
     c = t.collections.c.type
-    return (c == "mixed") | c.contains("_") if kind == "mixed" else (c == kind) | c.contains(kind) | (c == "mixed")
+    return (c == "mixed") | c.contains("_" if kind == "mixed" else kind, autoescape=True)
 
 
 def collection_of(row: Any, *, total: int) -> Collection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from luml_app.core import tables as t
 from luml_app.core.events import difference
@@ -14,7 +14,7 @@ from luml_app.jobs.queue import cancel_queued, enqueue, new_job
 from luml_app.resources.changes import sent
 from luml_app.resources.tasks import task_of
 from luml_app.schemas.deployments import Deployment, DeploymentCreate, DeploymentUpdate, Revision
-from luml_app.schemas.errors import Conflict, Invalid, NotFound
+from luml_app.schemas.errors import Conflict, NotFound
 from luml_app.schemas.satellites import Task
 
 _ORBIT = "/v1/organizations/{organization_id}/orbits/{orbit_id}"
@@ -29,12 +29,12 @@ class Deployments(Resource):
     def create(self, body: DeploymentCreate) -> Deployment:
         """Deploy an uploaded model on a paired satellite; the satellite takes it from there."""
         self._check_secrets(body)
-        artifact, satellite = self._parts(body)
-        _check_parts(artifact, satellite)
-        deployment_id = self._insert(body, artifact)
+        parts = self._parts(body)
+        _check_parts(parts)
+        deployment_id = self._insert(body, digest=parts.file_hash)
         after = {"name": body.name, "artifact_id": str(body.artifact_id), "satellite_id": str(body.satellite_id)}
         self.scope.record("deployment.create", deployment_id, satellite_id=body.satellite_id, after=after)
-        return deployments_where(self.db, t.deployments.c.id == deployment_id)[0]
+        return deployment_by_id(self.db, deployment_id)
 
     @operation(f"GET {_ORBIT}/deployments", needs="deployment:list")
     def list(self) -> Listed:
@@ -44,7 +44,7 @@ class Deployments(Resource):
     @operation(f"GET {_ONE}", needs="deployment:read")
     def get(self) -> Deployment:
         """A deployment."""
-        return deployments_where(self.db, t.deployments.c.id == self.scope.row(t.deployments).id)[0]
+        return deployment_by_id(self.db, self.scope.row(t.deployments).id)
 
     @operation(f"PATCH {_ONE}", needs="deployment:update")
     def update(self, body: DeploymentUpdate) -> Deployment:
@@ -57,15 +57,15 @@ class Deployments(Resource):
         if changed:
             self.db.execute(update(d).where(d.c.id == one.id).values(**changed, updated_at=func.now()))
             self.scope.record("deployment.update", one.id, before=before, after=changed)
-        return deployments_where(self.db, d.c.id == one.id)[0]
+        return deployment_by_id(self.db, one.id)
 
     @operation(f"DELETE {_ONE}", needs="deployment:delete")
     def delete(self) -> Task:
         """Ask the satellite to take a deployment down; the answer is the task that does it."""
         one, d = self.scope.row(t.deployments), t.deployments
         wanted = {"desired": "deleted", "status": "deletion_pending", "generation": d.c.generation + 1}
-        still = (d.c.id == one.id, d.c.desired != "deleted")
-        self.db.execute(update(d).where(*still).values(**wanted, updated_at=func.now()))
+        still = (d.c.desired != "deleted") | (d.c.status == "deletion_failed")
+        self.db.execute(update(d).where(d.c.id == one.id, still).values(**wanted, updated_at=func.now()))
         cancel_queued(self.db, f"deployment:{one.id}", "deploy")
         job = enqueue(self.db, self._job(one, "undeploy"))
         self.scope.record("deployment.delete", one.id, satellite_id=one.satellite_id, before={"name": one.name})
@@ -74,41 +74,33 @@ class Deployments(Resource):
     @operation(f"DELETE {_ONE}/force", needs="deployment:delete", status=204)
     def force_delete(self) -> None:
         """Forget a deployment at once, even when its satellite is away; the satellite cleans up when it is back."""
-        one = self.scope.row(t.deployments)
+        one, d = self.scope.row(t.deployments), t.deployments
+        tombstone = {"desired": "deleted", "status": "gone", "generation": d.c.generation + 1}
+        self.db.execute(update(d).where(d.c.id == one.id).values(**tombstone, updated_at=func.now()))
         cancel_queued(self.db, f"deployment:{one.id}", "deploy")
         enqueue(self.db, self._job(one, "undeploy"))
-        self.db.execute(delete(t.deployments).where(t.deployments.c.id == one.id))
         self.scope.record("deployment.force_delete", one.id, satellite_id=one.satellite_id, before={"name": one.name})
 
     def _check_secrets(self, body: DeploymentCreate | DeploymentUpdate) -> None:
         for name in ("dynamic_attributes_secrets", "env_variables_secrets"):
             if isinstance(refs := getattr(body, name, None), dict) and refs:
-                raise Invalid.field(name, f"There is no secret {min(map(str, refs.values()))} in this orbit.")
+                raise NotFound(f"There is no secret {min(map(str, refs.values()))} in this orbit ({name}).")
 
-    def _parts(self, body: DeploymentCreate) -> tuple[Any, Any]:
-        """Artifact and satellite of this orbit, both in one query."""
+    def _parts(self, body: DeploymentCreate) -> Any:
+        """Artifact and satellite of this orbit, in one query. The artifact is held, so that its status stays."""
         a, s, orbit = t.artifacts, t.satellites, self.scope.orbit_id
         artifact = (a.c.id == body.artifact_id) & (a.c.orbit_id == orbit)
         satellite = (s.c.id == body.satellite_id) & (s.c.orbit_id == orbit)
-        columns = [
-            a.c.id.label("artifact_id"),
-            a.c.type,
-            a.c.status,
-            a.c.file_hash,
-            a.c.manifest["variant"].astext.label("variant"),
-            s.c.id.label("satellite_id"),
-            s.c.paired,
-            s.c.capabilities,
-        ]
-        one = select(func.now().label("now")).subquery()
-        row = self.db.execute(select(*columns).select_from(one.outerjoin(a, artifact).outerjoin(s, satellite))).one()
-        if row.artifact_id is None:
-            raise NotFound("There is no such artifact in this orbit.")
-        if row.satellite_id is None:
-            raise NotFound("There is no such satellite in this orbit.")
-        return row, row
+        variant = a.c.manifest["variant"].astext.label("variant")
+        columns = [a.c.type, a.c.status, a.c.file_hash, variant, s.c.paired, s.c.capabilities]
+        both = select(*columns).select_from(a.join(s, satellite)).where(artifact).with_for_update(read=True, of=a)
+        row = self.db.execute(both).one_or_none()
+        if row is None:
+            missing = "satellite" if self.db.scalar(select(a.c.id).where(artifact)) else "artifact"
+            raise NotFound(f"There is no such {missing} in this orbit.")
+        return row
 
-    def _insert(self, body: DeploymentCreate, artifact: Any) -> Any:
+    def _insert(self, body: DeploymentCreate, *, digest: str) -> Any:
         """Deployment, first revision and job, in one statement."""
         deployment_id, revision_id = new_id(), new_id()
         deployment = insert(t.deployments).values(
@@ -127,7 +119,7 @@ class Deployments(Resource):
             deployment_id=deployment_id,
             artifact_id=body.artifact_id,
             number=1,
-            digest=artifact.file_hash,
+            digest=digest,
             parameters=body.satellite_parameters,
             env_variables=body.env_variables,
             created_by_id=self.scope.user_id,
@@ -146,23 +138,34 @@ def _job_row(deployment_id: Any, kind: str, **place: Any) -> dict[str, Any]:
     return new_job(kind, payload, dedupe_key=f"deployment:{deployment_id}", **place)
 
 
-def _check_parts(artifact: Any, satellite: Any) -> None:
-    if artifact.type != "model":
-        raise Conflict(f"Only a model can be deployed; this artifact is a {artifact.type}.")
-    if artifact.status != "uploaded":
-        raise Conflict(f"The model is {artifact.status.replace('_', ' ')}; deploy it when it is uploaded.")
-    if not satellite.paired:
+def _check_parts(parts: Any) -> None:
+    if parts.type != "model":
+        raise Conflict(f"Only a model can be deployed; this artifact is of the type {parts.type}.")
+    if parts.status != "uploaded":
+        raise Conflict(f"The model is {parts.status.replace('_', ' ')}; deploy it when it is uploaded.")
+    if not parts.paired:
         raise Conflict("The satellite has not paired yet; start it first.")
-    able = satellite.capabilities.get("deploy")
+    able = parts.capabilities.get("deploy")
     if able is None:
         raise Conflict("The satellite does not deploy models.")
     variants = able.get("supported_variants")
-    if variants is not None and artifact.variant not in variants:
-        raise Conflict(f"The satellite deploys {', '.join(variants) or 'nothing'}, not {artifact.variant} models.")
+    if variants is not None and parts.variant not in variants:
+        raise Conflict(f"The satellite deploys {', '.join(variants) or 'nothing'}, not {parts.variant} models.")
 
 
-def deployments_where(db: Connection, *conditions: Any) -> Listed:
-    """The deployments that meet the conditions on deployments and their current revisions, newest first."""
+def deployment_by_id(db: Connection, deployment_id: Any, *, gone: bool = False) -> Deployment:
+    """One deployment. Raises NotFound when it has been deleted meanwhile."""
+    found = deployments_where(db, t.deployments.c.id == deployment_id, gone=gone)
+    if not found:
+        raise NotFound("There is no such deployment.")
+    return found[0]
+
+
+def deployments_where(db: Connection, *conditions: Any, gone: bool = False) -> Listed:
+    """The deployments that meet the conditions on deployments and their current revisions, newest first.
+
+    Those deleted by force are there only with `gone`: for their satellite, which has to clean up after them.
+    """
     d, s, r, a = t.deployments, t.satellites, t.revisions, t.artifacts
     query = (
         select(
@@ -176,14 +179,14 @@ def deployments_where(db: Connection, *conditions: Any) -> Listed:
         .join(s, s.c.id == d.c.satellite_id)
         .join(r, r.c.id == d.c.revision_id)
         .join(a, a.c.id == r.c.artifact_id)
-        .where(*conditions, d.c.status != "gone")
+        .where(*conditions, *([] if gone else [d.c.status != "gone"]))
         .order_by(d.c.created_at.desc(), d.c.id)
     )
     return [_deployment_of(row) for row in db.execute(query)]
 
 
 _SAME_NAME = tuple(
-    name for name in Deployment.__struct_fields__ if name in t.deployments.c and name not in {"revision_id"}
+    name for name in Deployment.__struct_fields__ if name in t.deployments.c and name not in {"revision_id", "status"}
 )
 
 
@@ -191,6 +194,7 @@ def _deployment_of(row: Any) -> Deployment:
     model = row.artifact_name or row.file_name
     return Deployment(
         **{name: getattr(row, name) for name in _SAME_NAME},
+        status="deletion_pending" if row.status == "gone" else row.status,
         satellite_name=row.satellite_name or str(row.satellite_id),
         artifact_id=row.revision_artifact_id,
         artifact_name=model,

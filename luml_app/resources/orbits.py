@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, true, update
+from sqlalchemy import column, delete, func, insert, literal, select, true, update, values
 
 from luml_app.core import tables as t
 from luml_app.core.events import difference
@@ -33,14 +33,10 @@ class Orbits(Resource):
     def create(self, body: OrbitCreate) -> Orbit:
         """Create an orbit on one of the organization's buckets."""
         check_limit(self.scope, "orbits")
-        self._check_bucket(body.bucket_secret_id)
-        orbit = {"id": new_id(), "name": body.name, "bucket_secret_id": body.bucket_secret_id}
-        row = self.db.execute(
-            insert(t.orbits).values(**orbit, organization_id=self.scope.organization_id).returning(t.orbits)
-        ).one()
-        self._add_members(row.id, body)
+        row = self._insert(body)
+        members = self._add_members(row.id, body)
         self.scope.record("orbit.create", row.id, orbit_id=row.id, after={"name": row.name})
-        return self._details(row.id)
+        return _new_orbit(row, members, self.scope)
 
     @operation("GET /v1/organizations/{organization_id}/orbits/{orbit_id}", needs="orbit:read")
     def get(self) -> Orbit:
@@ -50,41 +46,65 @@ class Orbits(Resource):
     @operation("PATCH /v1/organizations/{organization_id}/orbits/{orbit_id}", needs="orbit:update")
     def update(self, body: OrbitUpdate) -> Orbit:
         """Change name or bucket; artifacts that are stored already stay where they are."""
-        before, changed = difference(self.scope.row(t.orbits).columns, sent(body, t.orbits))
-        if "bucket_secret_id" in changed:
-            self._check_bucket(changed["bucket_secret_id"])
+        o = t.orbits
+        before, changed = difference(self.scope.row(o).columns, sent(body, o))
         if changed:
-            mine = t.orbits.c.id == self.scope.orbit_id
-            self.db.execute(update(t.orbits).where(mine).values(**changed, updated_at=func.now()))
-            texts = [{k: str(v) for k, v in side.items()} for side in (before, changed)]
-            self.scope.record("orbit.update", self.scope.orbit_id, before=texts[0], after=texts[1])
+            mine = [o.c.id == self.scope.orbit_id]
+            if "bucket_secret_id" in changed:
+                mine.append(self._bucket(changed["bucket_secret_id"]).exists())
+            done = update(o).where(*mine).values(**changed, updated_at=func.now()).returning(o.c.id)
+            if self.db.execute(done).one_or_none() is None:
+                raise NotFound(_NO_BUCKET)
+            self.scope.record("orbit.update", self.scope.orbit_id, before=before, after=changed)
         return self._details(self.scope.orbit_id)
 
     @operation("DELETE /v1/organizations/{organization_id}/orbits/{orbit_id}", needs="orbit:delete", status=204)
     def delete(self) -> None:
         """Delete an orbit that holds no artifacts and no satellites."""
-        for table, what in ((t.artifacts, "artifacts"), (t.satellites, "satellites")):
-            if self.db.scalar(select(func.count()).where(table.c.orbit_id == self.scope.orbit_id)):
-                raise Conflict(f"The orbit has {what}; delete them first.")
+        here = self.scope.orbit_id
+        # Locked first: a create in the same moment holds a key-share lock on the row until it is done.
+        self.db.execute(select(t.orbits.c.id).where(t.orbits.c.id == here).with_for_update())
+        inside = {name: _inside(table, here).label(name) for name, table in _REASONS_TO_STAY.items()}
+        row = self.db.execute(select(*inside.values())).one()
+        if found := [name for name in inside if getattr(row, name)]:
+            raise Conflict(f"The orbit has {' and '.join(found)}; delete them first.")
         self.db.execute(delete(t.orbits).where(t.orbits.c.id == self.scope.orbit_id))
         self.scope.record("orbit.delete", self.scope.orbit_id, before={"name": self.scope.row(t.orbits).name})
 
-    def _check_bucket(self, bucket_id: Any) -> None:
+    def _bucket(self, bucket_id: Any) -> Any:
+        """The organization's bucket of this id, as a query of its id."""
         b = t.buckets
-        known = select(b.c.id).where(b.c.id == bucket_id, b.c.organization_id == self.scope.organization_id)
-        if self.db.scalar(known) is None:
-            raise NotFound("There is no such bucket in this organization.")
+        return select(b.c.id).where(b.c.id == bucket_id, b.c.organization_id == self.scope.organization_id)
 
-    def _add_members(self, orbit_id: Any, body: OrbitCreate) -> None:
+    def _insert(self, body: OrbitCreate) -> Any:
+        """The new orbit's row; its bucket must be one of the organization's."""
+        columns = [literal(value) for value in (new_id(), self.scope.organization_id, body.name)]
+        new = insert(t.orbits).from_select(
+            ["bucket_secret_id", "id", "organization_id", "name"],
+            self._bucket(body.bucket_secret_id).add_columns(*columns),
+        )
+        row = self.db.execute(new.returning(t.orbits)).one_or_none()
+        if row is None:
+            raise NotFound(_NO_BUCKET)
+        return row
+
+    def _add_members(self, orbit_id: Any, body: OrbitCreate) -> Members:
+        """Put people into the new orbit; all of them must be in the organization."""
         wanted = {member.user_id: member.role for member in body.members or []}
         if not wanted:
-            return
-        m = t.organization_members
-        known = select(m.c.user_id).where(m.c.organization_id == self.scope.organization_id, m.c.user_id.in_(wanted))
-        if missing := wanted.keys() - set(self.db.scalars(known)):
+            return []
+        om, u = t.organization_members, t.users
+        names = ["id", "orbit_id", "user_id", "role"]
+        rows = [(new_id(), orbit_id, user_id, role) for user_id, role in wanted.items()]
+        asked = values(*(column(name, t.orbit_members.c[name].type) for name in names), name="asked").data(rows)
+        inside = (om.c.user_id == asked.c.user_id) & (om.c.organization_id == self.scope.organization_id)
+        new = insert(t.orbit_members).from_select(names, select(asked).join(om, inside)).returning(t.orbit_members)
+        added = new.cte("added")
+        found = self.db.execute(_with_user(added).join(u, u.c.id == added.c.user_id).order_by(added.c.id))
+        members = [_member(row, orbit_id) for row in found]
+        if missing := wanted.keys() - {member.user.id for member in members}:
             raise NotFound(f"User {min(missing)} is not a member of this organization.")
-        rows = [{"id": new_id(), "orbit_id": orbit_id, "user_id": user, "role": role} for user, role in wanted.items()]
-        self.db.execute(insert(t.orbit_members), rows)
+        return members
 
     def _details(self, orbit_id: Any) -> Orbit:
         row = self.db.execute(_orbits_with_totals(self.scope).where(t.orbits.c.id == orbit_id)).one()
@@ -119,25 +139,38 @@ def _orbits_with_totals(scope: Any) -> Any:
     return select(o, mine.c.role, *total.values(), tags_here.label("collections_tags")).outerjoin(mine, own_role)
 
 
+_NO_BUCKET = "There is no such bucket in this organization."
+_REASONS_TO_STAY = {"artifacts": t.artifacts, "satellites": t.satellites}
+
+
+def _inside(table: Any, orbit_id: Any) -> Any:
+    return select(1).where(table.c.orbit_id == orbit_id).exists()
+
+
+def _new_orbit(row: Any, members: Members, scope: Any) -> Orbit:
+    """An orbit that was made just now: what is in it needs no counting."""
+    role = next((member.role for member in members if member.user.id == scope.user_id), None)
+    own = {name: getattr(row, name) for name in Orbit.__struct_fields__ if name in t.orbits.c}
+    totals: dict[str, Any] = dict.fromkeys(("total_collections", "total_satellites", "total_artifacts"), 0)
+    totals["total_members"] = len(members)
+    permissions = granted(scope.organization_role, role)
+    return Orbit(**own, **totals, role=role, permissions=permissions, members=members, collections_tags=[])
+
+
 def _members(scope: Any, orbit_id: Any) -> Members:
     m, u = t.orbit_members, t.users
-    query = (
-        select(m.c.id.label("member_id"), m.c.role, m.c.created_at.label("since"), m.c.updated_at.label("changed"), u)
-        .join(u, u.c.id == m.c.user_id)
-        .where(m.c.orbit_id == orbit_id)
-        .order_by(m.c.created_at, m.c.id)
-    )
-    return [
-        OrbitMember(
-            id=row.member_id,
-            orbit_id=orbit_id,
-            role=row.role,
-            user=user_of(row),
-            created_at=row.since,
-            updated_at=row.changed,
-        )
-        for row in scope.db.execute(query)
-    ]
+    query = _with_user(m).join(u, u.c.id == m.c.user_id).where(m.c.orbit_id == orbit_id)
+    return [_member(row, orbit_id) for row in scope.db.execute(query.order_by(m.c.created_at, m.c.id))]
+
+
+def _with_user(m: Any) -> Any:
+    since, changed = m.c.created_at.label("since"), m.c.updated_at.label("changed")
+    return select(m.c.id.label("member_id"), m.c.role, since, changed, t.users)
+
+
+def _member(row: Any, orbit_id: Any) -> OrbitMember:
+    times = {"created_at": row.since, "updated_at": row.changed}
+    return OrbitMember(id=row.member_id, orbit_id=orbit_id, role=row.role, user=user_of(row), **times)
 
 
 def _plain(row: Any, scope: Any) -> dict[str, Any]:

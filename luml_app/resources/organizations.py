@@ -89,10 +89,13 @@ class Organizations(Resource):
     @operation("DELETE /v1/organizations/{organization_id}", needs="organization:delete", status=204)
     def delete(self) -> None:
         """Delete an empty organization."""
-        if self.db.scalar(select(func.count()).where(t.orbits.c.organization_id == self.scope.organization_id)):
+        o, one = t.organizations, self.scope.row(t.organizations)
+        # Locked first: a create in the same moment holds a key-share lock on the row until it is done.
+        self.db.execute(select(o.c.id).where(o.c.id == one.id).with_for_update())
+        if self.db.scalar(select(func.count()).where(t.orbits.c.organization_id == one.id)):
             raise Conflict("The organization has orbits; delete them first.")
-        self.db.execute(delete(t.organizations).where(t.organizations.c.id == self.scope.organization_id))
-        self.scope.record("organization.delete", self.scope.organization_id)
+        self.db.execute(delete(o).where(o.c.id == one.id))
+        self.scope.record("organization.delete", one.id, before={"name": one.name})
 
     def _members(self) -> Members:
         m, u = t.organization_members, t.users

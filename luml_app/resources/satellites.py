@@ -65,7 +65,9 @@ class Satellites(Resource):
     @operation(f"DELETE {_ONE}", needs="satellite:delete", status=204)
     def delete(self) -> None:
         """Delete a satellite that has no deployments; its key stops working."""
-        one = self.scope.row(t.satellites)
+        one, d = self.scope.row(t.satellites), t.deployments
+        # It will never confirm them now.
+        self.db.execute(delete(d).where(d.c.satellite_id == one.id, d.c.status == "gone"))
         self.db.execute(delete(t.satellites).where(t.satellites.c.id == one.id))
         self.scope.record("satellite.delete", one.id, satellite_id=one.id, before={"name": one.name})
 

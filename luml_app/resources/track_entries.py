@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, delete, func, insert, select, update
+import msgspec
+from sqlalchemy import Select, delete, func, insert, literal, select, update
 
 from luml_app.core import tables as t
 from luml_app.core.ids import new_id
@@ -32,14 +33,11 @@ class TrackEntries(Resource):
     def create(self, body: TrackEntryCreate) -> TrackEntry:
         """Add an uploaded artifact as the next version, into a stage if wished."""
         track = self.scope.row(t.tracks)
-        self._check_artifact(body.artifact_id, track)
-        self._check_stage(body.stage_id)
-        version = self._next_version(track.id)
-        row = {"artifact_id": body.artifact_id, "stage_id": body.stage_id, "version": version}
-        entry = {"id": new_id(), "track_id": track.id, "added_by": self.scope.user_id, **row}
-        self.db.execute(insert(t.track_entries).values(entry))
-        self._record("track.add", entry["id"], after={key: str(value) for key, value in row.items() if value})
-        return self._load(entry["id"])
+        self._check_parts(body, track)
+        entry = self._insert(body, track)
+        told = {"artifact_id": body.artifact_id, "stage_id": body.stage_id, "version": entry.version}
+        self.scope.record("track.add", entry.id, after=told)
+        return self._load(entry.id)
 
     @operation(f"GET {_ALL}", needs="track:read")
     def list(
@@ -99,14 +97,14 @@ class TrackEntries(Resource):
         one, e = self.scope.row(t.track_entries), t.track_entries
         if isinstance(body.stage_id, UnsetType) or body.stage_id == one.stage_id:
             return self._load(one.id)
-        self._check_stage(body.stage_id)
+        name = None if body.stage_id is None else self._hold_stage(body.stage_id)
         if force and body.stage_id is not None:
             others = (e.c.stage_id == body.stage_id, e.c.id != one.id)
             self.db.execute(update(e).where(*others).values(stage_id=None, updated_at=func.now()))
-        self.db.execute(update(e).where(e.c.id == one.id).values(stage_id=body.stage_id, updated_at=func.now()))
-        stages = [{"version": one.version, "stage_id": id and str(id)} for id in (one.stage_id, body.stage_id)]
-        self._record("track.move", one.id, before=stages[0], after=stages[1])
-        return self._load(one.id)
+        row = self._move(one.id, body.stage_id, name)
+        stages = [{"version": one.version, "stage_id": stage_id} for stage_id in (one.stage_id, body.stage_id)]
+        self.scope.record("track.move", one.id, before=stages[0], after=stages[1])
+        return _entry(row)
 
     @operation(f"DELETE {_ONE}", needs="track:delete", status=204)
     def delete(self) -> None:
@@ -119,36 +117,62 @@ class TrackEntries(Resource):
         versions = sorted(self.db.scalars(gone))
         if len(versions) != len(entry_ids):
             raise NotFound("One of these versions is not in this track.")
-        self._record("track.remove", track.id, before={"versions": versions})
+        self.scope.record("track.remove", track.id, before={"versions": versions})
 
-    def _check_artifact(self, artifact_id: UUID, track: Any) -> None:
+    def _check_parts(self, body: TrackEntryCreate, track: Any) -> None:
+        """The artifact, held so that its status stays until the version is there, and the stage, in one query."""
         a = t.artifacts
-        here = (a.c.id == artifact_id, a.c.orbit_id == self.scope.orbit_id)
-        row = self.db.execute(select(a.c.type, a.c.status).where(*here)).one_or_none()
+        here = (a.c.id == body.artifact_id, a.c.orbit_id == self.scope.orbit_id)
+        stage = self._stage(body.stage_id).exists().label("stage")
+        row = self.db.execute(select(a.c.type, a.c.status, stage).where(*here).with_for_update(read=True)).one_or_none()
         if row is None:
             raise NotFound("There is no such artifact in this orbit.")
+        if body.stage_id is not None and not row.stage:
+            raise NotFound(_NO_STAGE)
         if row.type != track.artifact_type:
             raise Conflict(f"This track is for artifacts of type {track.artifact_type}, not {row.type}.")
         if row.status != "uploaded":
             raise Conflict(f"The artifact is {row.status.replace('_', ' ')}; add it when it is uploaded.")
 
-    def _check_stage(self, stage_id: UUID | None) -> None:
+    def _stage(self, stage_id: UUID | None) -> Select[Any]:
         s = t.stages
-        here = (s.c.id == stage_id, s.c.track_id == self.scope.row(t.tracks).id)
-        if stage_id is not None and self.db.scalar(select(s.c.id).where(*here)) is None:
-            raise NotFound("There is no such stage in this track.")
+        return select(s.c.id).where(s.c.id == stage_id, s.c.track_id == self.scope.row(t.tracks).id)
 
-    def _next_version(self, track_id: UUID) -> int:
-        tr = t.tracks
-        counted = update(tr).where(tr.c.id == track_id).values(next_version=tr.c.next_version + 1)
-        given: int = self.db.execute(counted.returning(tr.c.next_version - 1)).scalar_one()
-        return given
+    def _hold_stage(self, stage_id: UUID) -> str:
+        """Lock a stage, so that of two who move into it one sees what the other has done; its name."""
+        name = self.db.scalar(self._stage(stage_id).with_only_columns(t.stages.c.name).with_for_update())
+        if name is None:
+            raise NotFound(_NO_STAGE)
+        return str(name)
 
-    def _record(self, action: str, object_id: UUID, **told: Any) -> None:
-        self.scope.record(action, object_id, **told)
+    def _move(self, entry_id: UUID, stage_id: UUID | None, stage_name: str | None) -> Any:
+        e, a = t.track_entries, t.artifacts
+        moved = update(e).where(e.c.id == entry_id, a.c.id == e.c.artifact_id)
+        moved = moved.values(stage_id=stage_id, updated_at=func.now())
+        return self.db.execute(
+            moved.returning(e, *_OF_ARTIFACT, literal(stage_name, t.stages.c.name.type).label("stage_name"))
+        ).one()
+
+    def _insert(self, body: TrackEntryCreate, track: Any) -> Any:
+        """The next number, and the version that has it, in one statement."""
+        tr, e = t.tracks, t.track_entries
+        counted = update(tr).where(tr.c.id == track.id).values(next_version=tr.c.next_version + 1)
+        number = counted.returning((tr.c.next_version - 1).label("version")).cte("number")
+        row = {"id": new_id(), "track_id": track.id, "added_by": self.scope.user_id, **msgspec.structs.asdict(body)}
+        columns = [literal(value, e.c[name].type).label(name) for name, value in row.items()]
+        new = insert(e).from_select([*row, "version"], select(*columns, number.c.version))
+        return self.db.execute(new.returning(e.c.id, e.c.version)).one()
 
     def _load(self, entry_id: UUID) -> TrackEntry:
         return _entry(self.db.execute(_entries().where(t.track_entries.c.id == entry_id)).one())
+
+
+_NO_STAGE = "There is no such stage in this track."
+_OF_ARTIFACT = (
+    t.artifacts.c.collection_id.label("artifact_collection_id"),
+    t.artifacts.c.name.label("artifact_name"),
+    t.artifacts.c.description.label("artifact_description"),
+)
 
 
 def _entries() -> Select[Any]:
@@ -156,9 +180,7 @@ def _entries() -> Select[Any]:
     return (
         select(
             e,
-            a.c.collection_id.label("artifact_collection_id"),
-            a.c.name.label("artifact_name"),
-            a.c.description.label("artifact_description"),
+            *_OF_ARTIFACT,
             s.c.name.label("stage_name"),
         )
         .join(a, a.c.id == e.c.artifact_id)

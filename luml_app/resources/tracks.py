@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import delete, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -24,6 +25,8 @@ _ORBIT = "/v1/organizations/{organization_id}/orbits/{orbit_id}"
 _ONE = _ORBIT + "/tracks/{track_id}"
 Stages = list[Stage]
 Changes = list[StageChange]
+Names = list[str]
+Rows = list[dict[str, Any]]
 Types = list[ArtifactType]
 
 _ENTRIES = select(func.count()).where(t.track_entries.c.track_id == t.tracks.c.id).correlate(t.tracks).scalar_subquery()
@@ -81,12 +84,14 @@ class Tracks(Resource):
         """Change name, description, tags or the list of stages; a stage that holds a version cannot be dropped."""
         one, tr = self.scope.row(t.tracks), t.tracks
         before, changed = difference(one.columns, sent(body, tr))
-        self.db.execute(update(tr).where(tr.c.id == one.id).values(**changed, updated_at=func.now()))
-        if body.stages and not isinstance(body.stages, type(None)):
-            self._set_stages(one.id, body.stages)
-        elif body.stages == []:
-            self.db.execute(delete(t.stages).where(t.stages.c.track_id == one.id))
-        self.scope.record("track.update", one.id, before=before, after=changed)
+        change = update(tr).where(tr.c.id == one.id).values(**changed, updated_at=func.now())
+        if isinstance(body.stages, list):
+            before["stages"] = self._set_stages(one.id, body.stages, change)
+            changed["stages"] = [stage.name for stage in body.stages]
+        elif changed:
+            self.db.execute(change)
+        if changed:
+            self.scope.record("track.update", one.id, before=before, after=changed)
         return self._load(one.id)
 
     @operation(f"DELETE {_ONE}", needs="track:delete", status=204)
@@ -105,32 +110,47 @@ class Tracks(Resource):
         return found
 
     def _load(self, track_id: UUID) -> Track:
-        row = self.db.execute(select(t.tracks, _ENTRIES.label("total")).where(t.tracks.c.id == track_id)).one()
-        return _track(row, row.total, stages_of(self.db, [track_id]).get(track_id, []))
+        """A track with its stages, in one query."""
+        s, e = t.stages, t.track_entries
+        used = exists().where(e.c.stage_id == s.c.id).label("is_used")
+        stage = select(s, used).where(s.c.track_id == track_id).order_by(s.c.position, s.c.id).subquery()
+        stages = select(func.json_agg(stage.table_valued())).scalar_subquery()
+        query = select(t.tracks, _ENTRIES.label("total"), stages.label("stages")).where(t.tracks.c.id == track_id)
+        row = self.db.execute(query).one()
+        return _track(row, row.total, msgspec.convert(row.stages or [], Stages))
 
-    def _set_stages(self, track_id: UUID, wanted: Changes) -> None:
-        """Make the track's stages these: drop the others, rename by id, add the new ones; positions as listed."""
+    def _set_stages(self, track_id: UUID, wanted: Changes, change: Any) -> Names:
+        """Change the track and make its stages these: drop the others, rename by id, add the new ones; positions as
+        listed. The names that they had before.
+        """
         s = t.stages
         _check_names(wanted)
+        locked = select(s.c.id, s.c.name).where(s.c.track_id == track_id).order_by(s.c.position).with_for_update()
+        old = {row.id: row.name for row in self.db.execute(locked)}
         kept = [change.id for change in wanted if change.id]
+        if not old.keys() >= set(kept):
+            raise NotFound("One of these stages is not of this track.")
         rows = [
             {"id": c.id or new_id(), "track_id": track_id, "name": c.name, "position": i} for i, c in enumerate(wanted)
         ]
-        self.db.execute(delete(s).where(s.c.track_id == track_id, s.c.id.not_in(kept)))
-        new = upsert(s).values(rows)
-        renamed = new.on_conflict_do_update(
-            index_elements=["id"],
-            set_={"name": new.excluded.name, "position": new.excluded.position, "updated_at": func.now()},
-            where=s.c.track_id == track_id,
-        )
-        if len(self.db.execute(renamed.returning(s.c.id)).all()) != len(rows):
-            raise NotFound("One of these stages is not of this track.")
+        dropped = delete(s).where(s.c.track_id == track_id, s.c.id.not_in(kept)).cte("dropped")
+        self.db.execute(_replacing(rows).add_cte(dropped, change.cte("changed")) if rows else change.add_cte(dropped))
+        return [*old.values()]
+
+
+def _replacing(rows: Rows) -> Any:
+    new = upsert(t.stages).values(rows)
+    values = {"name": new.excluded.name, "position": new.excluded.position, "updated_at": func.now()}
+    return new.on_conflict_do_update(index_elements=["id"], set_=values)
 
 
 def _check_names(wanted: Changes) -> None:
     names = [change.name for change in wanted]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise Invalid.field("stages", f"The stage {twice!r} is listed twice.")
+    ids = [change.id for change in wanted if change.id]
+    if len(ids) != len(set(ids)):
+        raise Invalid.field("stages", "A stage is listed twice.")
 
 
 def stages_of(db: Any, track_ids: Any) -> dict[UUID, Any]:

@@ -26,7 +26,7 @@ ArtifactStatusUpdate = Literal["uploaded", "upload_failed", "deletion_failed"]
 ArtifactName = Annotated[str, Meta(min_length=1, max_length=255)]
 FileName = Annotated[str, Meta(max_length=255, pattern=r"""^[^:"*`~#%;'^]+\.[^\s:"*`~#%;'^]+$""")]
 FileIndex = dict[str, tuple[int, int]]
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}$")]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}$", max_length=64)]
 
 
 class ArtifactListed(Record, kw_only=True):

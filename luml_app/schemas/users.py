@@ -82,4 +82,4 @@ class ApiKeyCreate(Struct, kw_only=True):
 
     name: Name
     scopes: Annotated[list[KeyScope], Meta(min_length=1)] | None = None
-    expires_at: datetime | None = None
+    expires_at: Annotated[datetime, Meta(tz=True)] | None = None

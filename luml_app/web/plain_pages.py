@@ -16,8 +16,7 @@ from tornado.web import RedirectHandler, RequestHandler, StaticFileHandler
 
 from luml_app.core.service import Request
 from luml_app.resources.auth import ACCESS, REFRESH
-from luml_app.schemas.errors import LumlError
-from luml_app.schemas.users import SignIn
+from luml_app.schemas.errors import Invalid, LumlError, Unauthenticated
 from luml_app.web.errors import status_of
 from luml_app.web.house import House
 from luml_app.web.openapi import document
@@ -148,19 +147,23 @@ class Login(RequestHandler):
             self._form(error)
             return
         form = {name: self.get_body_argument(name, "") for name in ("email", "password")}
-        await self._enter("auth.signin", body=SignIn(**form), email=form["email"])
+        await self._enter("auth.signin", body=form, email=form["email"])
 
     async def _try(self, name: str) -> bool:
         try:
             await self._sign_in(name)
-        except LumlError:
+        except Unauthenticated:
             self.clear_cookie(REFRESH, path="/")
+            return False
+        except LumlError:  # the database is away for a moment; the session may still be good
             return False
         return True
 
     async def _enter(self, name: str, query: dict[str, Any] | None = None, body: Any = None, email: str = "") -> None:
         try:
             await self._sign_in(name, query, body)
+        except Invalid:
+            self._form(Unauthenticated("Give the e-mail address and the password of your account."), email)
         except LumlError as error:
             self._form(error, email)
 
@@ -169,7 +172,7 @@ class Login(RequestHandler):
         request = Request(operation, {}, query or {}, body, credentials_of(self.request))
         answer = await self.house.call(request)
         for cookie, (value, seconds) in answer.cookies.items():
-            secure = self.house.settings.secure
+            secure = self.house.settings.secure or self.request.protocol == "https"
             self.set_cookie(cookie, value, path="/", max_age=seconds, httponly=True, samesite="Lax", secure=secure)
         self.redirect(_own_page(self.get_argument("next", HOME)))
 
@@ -184,7 +187,9 @@ class Login(RequestHandler):
         self.set_header("Cache-Control", "no-store")
         self.set_header("Referrer-Policy", "no-referrer")
         self.set_header(
-            "Content-Security-Policy", "default-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+            "Content-Security-Policy",
+            "default-src 'self'; style-src 'unsafe-inline'; "
+            "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
         )
         self.finish(page)
 

@@ -16,20 +16,21 @@ _SAFE = {"GET", "HEAD", "OPTIONS"}
 
 def credentials_of(request: HTTPServerRequest) -> Credentials:
     """What the request shows: the Bearer token first, else the cookie."""
-    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
-    token = bearer.strip() if scheme.lower() == "bearer" and bearer.strip() else _cookie(request, ACCESS)
     return Credentials(
-        token=token,
+        token=_bearer(request) or _cookie(request, ACCESS),
         refresh_token=_cookie(request, REFRESH),
         ip=request.remote_ip,
         user_agent=request.headers.get("User-Agent"),
     )
 
 
-def check_origin(request: HTTPServerRequest) -> None:
-    """Refuse another site's unsafe request that would ride on the browser's cookies. Raises Forbidden."""
-    by_cookie = "Authorization" not in request.headers and request.headers.get("Cookie")
-    if request.method in _SAFE or not by_cookie:
+def check_origin(request: HTTPServerRequest, *, reads: bool | None = None) -> None:
+    """Refuse another site's request that changes something by the browser's cookies, or gives it new ones.
+
+    `reads`: whether the request changes nothing; by default its method says so. Raises Forbidden.
+    """
+    safe = request.method in _SAFE if reads is None else reads
+    if safe or _bearer(request):
         return
     if request.headers.get("Sec-Fetch-Site") in {"same-origin", "none"}:
         return
@@ -39,6 +40,11 @@ def check_origin(request: HTTPServerRequest) -> None:
         return
     if origin is None or urlsplit(origin).netloc != request.host:
         raise Forbidden("This request comes from another site; with cookies only the platform's own pages may write.")
+
+
+def _bearer(request: HTTPServerRequest) -> str | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
 
 
 def _cookie(request: HTTPServerRequest, name: str) -> str | None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
+import sys
 import time
 from typing import Any
 
 import msgspec
 from tornado.routing import URLSpec
-from tornado.web import RequestHandler
+from tornado.web import RequestHandler, stream_request_body
 
 from luml_app.core.operations import Operation
-from luml_app.core.service import Answer, Request, problem_of
-from luml_app.schemas.errors import BadRequest, Invalid, LumlError, NotFound, Problem, ServerFault
+from luml_app.core.service import Answer, Request
+from luml_app.schemas.errors import Invalid, LumlError, NotFound, ServerFault, TooLarge
 from luml_app.web.errors import body_of, status_of
 from luml_app.web.house import House
 from luml_app.web.metrics import REQUESTS, SECONDS
@@ -56,7 +58,7 @@ class JsonHandler(RequestHandler):
     def write_failure(self, error: LumlError) -> None:
         """Finish with an error."""
         if error.retry_after is not None:
-            self.set_header("Retry-After", f"{error.retry_after:g}")
+            self.set_header("Retry-After", str(math.ceil(error.retry_after)))
         if status_of(error) == 401:
             self.set_header("WWW-Authenticate", "Bearer")
         self.write_json(body_of(error), status_of(error))
@@ -75,14 +77,39 @@ class UnknownPath(JsonHandler):
         self.write_failure(NotFound("There is nothing at this address; the reference is at /docs/api."))
 
 
+@stream_request_body
 class OperationHandler(JsonHandler):
-    """Runs the operation of a path and a method."""
+    """Runs the operation of a path and a method. Takes the body piece by piece, to refuse what is too large early."""
 
     def initialize(self, house: House, methods: dict[str, Operation]) -> None:
         """Tornado's constructor."""
         self.house = house
         self.methods = methods
         self._gone = False
+        self._pieces: list[bytes] = []
+        self._left = house.settings.max_body_bytes
+
+    def prepare(self) -> None:
+        """Refuse an announced body that is too large, without reading it."""
+        announced = self.request.headers.get("Content-Length", "0")
+        # Tornado's own limit would end the connection without a word.
+        connection: Any = self.request.connection
+        connection.set_max_body_size(sys.maxsize)
+        if announced.isdigit() and int(announced) > self._left:
+            self._refuse_body()
+
+    def data_received(self, chunk: bytes) -> None:
+        """Take a piece of the body."""
+        self._left -= len(chunk)
+        if self._left >= 0:
+            self._pieces.append(chunk)
+        elif not self._finished:
+            self._refuse_body()
+
+    def _refuse_body(self) -> None:
+        self._pieces.clear()
+        limit = self.house.settings.max_body_bytes
+        self.write_failure(TooLarge(f"The body may have {limit} bytes; LUML_MAX_BODY_BYTES sets that."))
 
     def compute_etag(self) -> None:
         """None: hashing every answer costs more than it saves."""
@@ -117,9 +144,9 @@ class OperationHandler(JsonHandler):
                 SECONDS.labels(operation.name).observe(time.perf_counter() - started)
 
     async def _run(self, operation: Operation, path: dict[str, str]) -> None:
-        check_origin(self.request)
+        check_origin(self.request, reads=operation.reads)
         credentials = credentials_of(self.request)
-        request = Request(operation, path, self._query(operation), self._body(operation), credentials)
+        request = Request(operation, path, self._query(operation), b"".join(self._pieces), credentials)
         answer = await self._answer(request)
         for name, (value, seconds) in answer.cookies.items():
             self._set_cookie(name, value, seconds)
@@ -152,27 +179,12 @@ class OperationHandler(JsonHandler):
                 sent[name] = values if "list[" in str(parameter.annotation) else values[-1]
         return sent
 
-    def _body(self, operation: Operation) -> Any:
-        if operation.body is None:
-            return None
-        raw = self.request.body
-        if b"\\u0000" in raw and b"\\\\u0000" not in raw:
-            raise Invalid(problems=[Problem(["body"], "A NUL character (\\u0000) cannot be stored; remove it.")])
-        try:
-            return msgspec.json.decode(raw, type=operation.body)
-        except msgspec.ValidationError as error:
-            raise Invalid(problems=[problem_of(error, ["body"])]) from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Invalid(problems=[Problem(["body"], f"This is not JSON: {error}", "json_invalid")]) from error
-        except RecursionError as error:
-            raise BadRequest("The JSON is nested too deeply.") from error
-
     def _set_cookie(self, name: str, value: str, seconds: int) -> None:
         options: dict[str, Any] = {
             "path": "/",
             "httponly": True,
             "samesite": "Lax",
-            "secure": self.house.settings.secure,
+            "secure": self.house.settings.secure or self.request.protocol == "https",
         }
         if seconds:
             self.set_cookie(name, value, max_age=seconds, **options)

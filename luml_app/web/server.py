@@ -52,12 +52,13 @@ class Server:
             self._know_port(port)
         self.house.hub.attach(asyncio.get_event_loop())
         self.house.listener.start()
-        rules = [Rule(PathMatches(_API), _api_application(self.house))]
+        api = _api_application(self.house)
+        rules = [Rule(PathMatches(_API), api)]
         if self.role in {"all", "ui"}:
             from luml_app.web.ui import Ui
 
             self._ui = Ui(self.house)
-            rules.append(Rule(AnyMatches(), self._ui.application))
+        rules.append(Rule(AnyMatches(), api if self._ui is None else self._ui.application))
         self._http = HTTPServer(
             RuleRouter(rules),
             xheaders=True,
