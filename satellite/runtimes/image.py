@@ -10,7 +10,7 @@ from pathlib import Path
 from satellite import model_server
 
 FOLDER = Path(model_server.__file__).parent
-SOURCES = ("*.py", "Dockerfile", "requirements.txt")
+SOURCES = ("*.py", "Dockerfile")
 
 
 def image_tag(name: str, base: str) -> str:
