@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
+from luml_app.cli.output import printable
 from luml_app.schemas.errors import LumlError
 
 # name: (where it is, what `luml --help` says). The help stands here so that listing commands imports none of them.
@@ -24,6 +25,9 @@ COMMANDS = {
     "doctor": ("luml_app.cli.doctor:doctor", "Check this installation and say what to mend."),
     "demo": ("luml_app.cli.up:demo", "Train, store, deploy and call a small model."),
 }
+
+
+_OURS = {"luml_app", "luml_widgets", "satellite", "migrations"}
 
 
 class Commands(click.Group):
@@ -54,14 +58,25 @@ def luml() -> None:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Run `luml`; an error is one sentence on standard error, and exit code 1."""
+    """Run `luml`; an error is one sentence on standard error, and exit code 1 (2 for a wrong call, 130 for Ctrl-C)."""
     try:
-        sys.exit(luml.main(args=arguments, standalone_mode=False) or 0)
+        sys.exit(luml.main(args=arguments, prog_name="luml", standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(130)
     except LumlError as error:
-        click.echo(f"luml: {error.message}", err=True)
-        sys.exit(1)
+        _refuse(error.message)
+    except ModuleNotFoundError as error:
+        if (error.name or "luml").partition(".")[0] in _OURS:
+            raise
+        _refuse(f"{error.name} is not installed: install everything with `pip install 'luml[all]'`.")
+    except OSError as error:  # a file or folder that was named by the caller
+        place = f": {error.filename}" if error.filename else ""
+        _refuse(f"{error.strerror or error}{place}")
+
+
+def _refuse(sentence: str) -> NoReturn:
+    click.echo(f"luml: {printable(sentence)}", err=True)
+    sys.exit(1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from luml_app.cli.output import ago, as_json, orbit_option, show_json, show_table, size
+from luml_app.cli.output import ago, as_json, orbit_option, printable, show_json, show_table, size
 
 _TYPES = click.Choice(["model", "dataset", "experiment"])
 
@@ -22,7 +22,7 @@ def artifacts() -> None:
 @click.option("--search", help="Only those with this text in name, description or tags.")
 @click.option("--sort", default="created_at", help="A field or a metric to sort by (created_at).")
 @click.option("--ascending", is_flag=True, help="Smallest or oldest first.")
-@click.option("--limit", default=50, help="At most so many (50); 0 for all.")
+@click.option("--limit", type=click.IntRange(min=0), default=50, help="At most so many (50); 0 for all.")
 @as_json
 def list_artifacts(
     orbit: str | None, types: tuple[str, ...], search: str | None, sort: str, ascending: bool, limit: int, as_json: bool
@@ -43,7 +43,10 @@ def list_artifacts(
     if as_json:
         show_json(found)
         return
-    rows = [(a.name, a.type, a.collection_name, a.status, size(a.size), ago(a.created_at), a.id) for a in found]
+    rows = [
+        (a.name or a.file_name, a.type, a.collection_name, a.status, size(a.size), ago(a.created_at), a.id)
+        for a in found
+    ]
     heads = ("name", "type", "collection", "status", "size", "created", "id")
     show_table(heads, rows, "No artifacts. Store one with `luml artifacts push FILE`.")
 
@@ -65,16 +68,17 @@ def show(artifact: str, orbit: str | None, as_json: bool) -> None:
         "id": data.id,
         "type": data.type,
         "status": data.status,
+        "description": data.description,
         "file": f"{data.file_name} ({size(data.size)})",
         "sha256": data.file_hash,
         "created": f"{data.created_at:%Y-%m-%d %H:%M:%S %Z} by {data.created_by_user}",
         "tags": ", ".join(data.tags or []),
         **{f"  {name}": value for name, value in sorted(data.extra_values.items())},
     }
-    click.echo(data.name)
+    click.echo(printable(data.name or data.file_name))
     for name, value in facts.items():
         if value not in ("", None):
-            click.echo(f"  {name:<12}{value}")
+            click.echo(printable(f"  {name:<12}{value}"))
 
 
 @artifacts.command()
@@ -95,16 +99,18 @@ def push(
     if as_json:
         show_json(data)
     else:
-        click.echo(f"Stored {data.type} {data.name} as {data.id}.")
+        click.echo(printable(f"Stored {data.type} {data.name} as {data.id}."))
 
 
 @artifacts.command()
 @click.argument("artifact")
-@click.argument("target", required=False, type=click.Path(path_type=Path))
+@click.argument("target", required=False, type=click.Path())
 @orbit_option
-def pull(artifact: str, target: Path | None, orbit: str | None) -> None:
-    """Fetch an artifact's file, by name or id, to TARGET (a file or folder)."""
+def pull(artifact: str, target: str | None, orbit: str | None) -> None:
+    """Fetch an artifact's file, by name or id, to TARGET (a file or folder; by default this folder)."""
     from luml_app.client.http import Client
 
+    if target and target.endswith("/"):  # a folder, also when it has to be made
+        Path(target).mkdir(parents=True, exist_ok=True)
     with Client() as client:
         click.echo(client.orbit(orbit).artifact(artifact).download(target))

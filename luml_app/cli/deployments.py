@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from luml_app.cli.output import as_json, orbit_option, show_json
+from luml_app.cli.output import as_json, orbit_option, printable, show_json
+
+if TYPE_CHECKING:
+    from luml_app.client.objects import DeploymentHandle
 
 
 @click.command()
@@ -29,12 +32,13 @@ def deploy(model: str, orbit: str | None, name: str | None, satellite: str | Non
     if as_json:
         show_json(live.data)
     else:
-        click.echo(f"{live.data.name} is {live.data.status}" + (f" at {live.data.inference_url}" if wait else ""))
+        place = f" at {live.data.inference_url}" if live.data.inference_url else ""
+        click.echo(printable(f"{live.data.name} is {live.data.status}{place}"))
 
 
 @click.command()
 @click.argument("deployment")
-@click.argument("file", required=False, type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--example", is_flag=True, help="Send the example that is stored with the model.")
 @orbit_option
 def predict(deployment: str, file: Path | None, example: bool, orbit: str | None) -> None:
@@ -45,41 +49,23 @@ def predict(deployment: str, file: Path | None, example: bool, orbit: str | None
         raise click.UsageError("Give a FILE of inputs, or --example.")
     with Client() as client:
         live = client.orbit(orbit).deployment(deployment)
-        show_json(live.compute(_example(live) if file is None else _inputs(file)))
+        show_json(_answer(live, file))
 
 
-def _example(live: Any) -> dict[str, Any]:
+def _answer(live: DeploymentHandle, file: Path | None) -> dict[str, Any]:
+    from luml_app.cli.inputs import from_csv, from_json
     from luml_app.client.examples import stored_example
 
-    return stored_example(live.orbit.artifact(live.data.artifact_id))
+    if file is None:
+        return live.compute(stored_example(live.artifact))
+    text = _read(file)
+    if text.lstrip().startswith(("{", "[")):
+        return live.compute(*from_json(text))
+    return live.compute(from_csv(text, live.artifact.data.manifest.get("inputs", [])))
 
 
-def _inputs(file: Path) -> dict[str, Any]:
-    import csv
-    import json
-
-    text = sys.stdin.read() if str(file) == "-" else file.read_text()
-    if text.lstrip().startswith("{"):
-        try:
-            sent = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise click.UsageError(f"{file} is not JSON: {error}") from error
-        return dict(sent.get("inputs", sent))
-    rows = list(csv.DictReader(text.splitlines()))
-    if not rows:
-        raise click.UsageError(f"{file} holds no rows: CSV needs a line of names, then values.")
-    return {name: [_value(row[name]) for row in rows] for name in rows[0]}
-
-
-def _value(text: str | None) -> Any:
-    """A CSV cell as JSON: numbers and booleans by their look, nothing for an empty one."""
-    if text in (None, ""):
-        return None
-    if text in ("True", "true", "False", "false"):
-        return text in ("True", "true")
-    for kind in (int, float):
-        try:
-            return kind(str(text))
-        except ValueError:
-            continue
-    return text
+def _read(file: Path) -> str:
+    try:
+        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"{file} is not text in UTF-8: give CSV or JSON.") from error

@@ -34,7 +34,7 @@ class Finding:
 @as_json
 def doctor(as_json: bool) -> int:
     """Check this installation and say what to mend; exit code 1 when something needed is missing."""
-    findings = [finding for look in _LOOKS for finding in look()]
+    findings = [finding for look in _LOOKS for finding in _found(look)]
     if as_json:
         show_json(findings)
     else:
@@ -42,6 +42,14 @@ def doctor(as_json: bool) -> int:
             sign = "ok  " if finding.good else ("FAIL" if finding.needed else "note")
             click.echo(f"{sign}  {finding.what:<12}{finding.detail}")
     return 1 if any(finding.needed and not finding.good for finding in findings) else 0
+
+
+def _found(look: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    """What a look finds; a setting that cannot be read is a finding, too."""
+    try:
+        return list(look())
+    except LumlError as error:
+        return [Finding("settings", False, error.message, needed=True)]
 
 
 def _python() -> Iterator[Finding]:
@@ -68,9 +76,10 @@ def _docker() -> Iterator[Finding]:
 
 
 def _disk() -> Iterator[Finding]:
-    from luml_app.client.settings import config_path
+    from luml_app.core.settings import Settings
 
-    folder = next(parent for parent in config_path().parents if parent.exists())
+    home = Settings.from_environment().home.expanduser().absolute()
+    folder = next(place for place in (home, *home.parents) if place.is_dir())
     free = shutil.disk_usage(folder).free / 1e9
     yield Finding("disk", free > 2, f"{free:.1f} GB free" + ("" if free > 2 else "; LUML needs about 2 GB"))
 

@@ -19,8 +19,8 @@ def login(address: str | None, email: str, password: str) -> None:
     from luml_app.client.settings import find_connection, save_connection
     from luml_app.schemas.errors import Conflict
 
-    target = find_connection(address, environment={}).address if address else find_connection().address
-    with Client(target, "") as client:
+    target = find_connection(address).address
+    with Client(target, api_key="") as client:  # without the key of the config file: it may be why they sign in
         client.auth.signin(email=email, password=password)
         name = f"luml login on {socket.gethostname()}"[:100]
         try:
@@ -30,7 +30,8 @@ def login(address: str | None, email: str, password: str) -> None:
             client.api_keys.delete(old.id)
             key = client.api_keys.create(name=name).key
         client.auth.logout()
-    click.echo(f"Signed in to {target}; the API key is in {save_connection(target, key)}.")
+    kept = save_connection(target, key)
+    click.echo(f"Signed in to {target} as {email}; the API key is in {kept}.")
 
 
 @click.command()

@@ -21,13 +21,18 @@ def show_json(value: Any) -> None:
 
 def show_table(heads: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:
     """Print rows in columns; `empty` says what to do when there are none."""
-    texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    texts = [["" if cell is None else printable(str(cell), keep="") for cell in row] for row in rows]
     if not texts:
         click.echo(empty)
         return
     widths = [max(len(head), *(len(row[i]) for row in texts)) for i, head in enumerate(heads)]
     for row in ([head.upper() for head in heads], *texts):
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def printable(text: str, keep: str = "\n") -> str:
+    """The text without characters that command a terminal: names are made by others."""
+    return "".join(c if c.isprintable() or c in keep else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def size(count: int) -> str:

@@ -12,7 +12,11 @@ def satellite() -> None:
 
 @satellite.command()
 def run() -> int:
-    """Run a satellite on this machine, with the settings LUML_ADDRESS, SATELLITE_TOKEN and SATELLITE_…"""
+    """Run a satellite on this machine until Ctrl-C.
+
+    LUML_ADDRESS names the server, SATELLITE_TOKEN holds the key that was shown when the satellite was created;
+    SATELLITE_RUNTIME (auto, docker, process), SATELLITE_DATA, SATELLITE_PORT and others are in the documentation.
+    """
     try:
         from satellite.__main__ import main
     except ModuleNotFoundError as error:

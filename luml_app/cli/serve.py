@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--host", help="The address to listen on (127.0.0.1).")
-@click.option("--port", type=int, help="The port to listen on (5010).")
+@click.option("--port", type=click.IntRange(0, 65_535), help="The port to listen on (5010).")
 @click.option("--role", type=click.Choice(["all", "api", "ui"]), default="all", help="What this process serves.")
 def serve(host: str | None, port: int | None, role: str) -> int:
     """Run the server alone, against the database that LUML_DATABASE_URL names."""
@@ -29,7 +29,11 @@ def migrate() -> None:
     from luml_app.core import migrating
     from luml_app.core.db import Database
 
-    migrating.migrate(Database(_settings().database_url or ""))
+    database = Database(_settings().database_url or "")
+    try:
+        migrating.migrate(database)
+    finally:
+        database.close()
     click.echo("The database is up to date.")
 
 

@@ -10,7 +10,7 @@ import click
 @click.command()
 @click.option("--demo", is_flag=True, help="Train, store, deploy and call a small model.")
 @click.option("--host", help="The address to listen on (127.0.0.1).")
-@click.option("--port", type=int, help="The port to listen on (5010); 0 takes a free one.")
+@click.option("--port", type=click.IntRange(0, 65_535), help="The port to listen on (5010); 0 takes a free one.")
 @click.option("--home", type=click.Path(path_type=Path), help="Where database, keys and store are kept (LUML_HOME).")
 @click.option("--runtime", type=click.Choice(["auto", "docker", "process"]), help="How the satellite runs models.")
 def up(demo: bool, host: str | None, port: int | None, home: Path | None, runtime: str | None) -> int:

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-import json
+import re
 from typing import Any
 
-import httpx
+import msgspec
 
 from luml_app.client.objects import ArtifactHandle
-from luml_app.schemas.errors import NotFound, Unavailable
+from luml_app.client.transfers import read_range
+from luml_app.schemas.errors import NotFound
 
 _TAG = "input_example:v1"
+_NAME = re.compile(r"meta(-[^/]+)?\.json")
 
 
 def stored_example(artifact: ArtifactHandle) -> dict[str, Any]:
     """The inputs, by name, of the example. Raises NotFound for a model that was stored without one."""
     for entry in _metadata(artifact):
-        if any(tag.rpartition("::")[2] == _TAG for tag in entry.get("producer_tags", [])):
+        # Older files say `tags`.
+        tags = entry.get("producer_tags") or entry.get("tags") or []
+        if any(str(tag).rpartition("::")[2] == _TAG for tag in tags):
             return dict(entry["payload"]["inputs"])
     raise NotFound(f"The model {artifact.data.name!r} has no stored example; send inputs of your own.")
 
 
 def _metadata(artifact: ArtifactHandle) -> list[dict[str, Any]]:
-    offset, size = artifact.data.file_index.get("meta.json", (0, 0))
-    if not size:
+    places = [place for member, place in sorted(artifact.data.file_index.items()) if _NAME.fullmatch(member)]
+    if not any(size for _, size in places):
         return []
-    url = artifact.orbit.client.artifacts.download_url(*artifact.ids).url
-    answer = httpx.get(url, headers={"Range": f"bytes={offset}-{offset + size - 1}"}, timeout=30)
-    if not answer.is_success:
-        raise Unavailable(f"The bucket does not give the model's metadata ({answer.status_code}).")
-    # A bucket that does not know ranges sends the whole object.
-    content = (
-        answer.content if answer.status_code == httpx.codes.PARTIAL_CONTENT else answer.content[offset : offset + size]
-    )
-    return list(json.loads(content))
+    client = artifact.orbit.client
+    url = client.artifacts.download_url(*artifact.ids).url
+    found: list[dict[str, Any]] = []
+    for offset, size in places:
+        entries = msgspec.json.decode(read_range(client.direct, url, offset, size)) if size else []
+        found += [entry for entry in entries if isinstance(entry, dict)]
+    return found

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import random
-import ssl
+import threading
 import time
-from functools import cache
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 from uuid import UUID
 
 import httpx
 
 from luml_app.client._generated import Api, AsyncApi
 from luml_app.client.calls import Call, Value
+from luml_app.client.connections import explained, open_direct, options
 from luml_app.client.settings import Connection, find_connection
 from luml_app.client.wire import HttpRequest, request_of, value_of
-from luml_app.schemas.errors import LumlError, TooManyRequests, Unavailable
+from luml_app.schemas.errors import LumlError, TooManyRequests, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
-    from luml_app.client.objects import OrbitHandle
+    from luml_app.client.orbits import OrbitHandle
 
 TIMEOUT = 30.0
 TRIES = 4
+LONGEST_PAUSE = 30.0
 
 
 class Client(Api):
@@ -38,8 +39,10 @@ class Client(Api):
     def __init__(self, address: str | None = None, api_key: str | None = None, *, timeout: float = TIMEOUT) -> None:
         super().__init__(self._send)
         self.connection = find_connection(address, api_key)
-        self._http = httpx.Client(**_options(self.connection, timeout), transport=httpx.HTTPTransport(verify=_trust()))
+        self._http = httpx.Client(**_options(self.connection, timeout))
         self._timeout = timeout
+        self._direct: httpx.Client | None = None
+        self._opening = threading.Lock()
 
     @property
     def address(self) -> str:
@@ -48,13 +51,24 @@ class Client(Api):
 
     def orbit(self, name: str | UUID | None = None) -> OrbitHandle:
         """The orbit of this name or id; without one, the only orbit there is. Raises NotFound, which lists them."""
-        from luml_app.client.objects import find_orbit
+        from luml_app.client.orbits import find_orbit
 
         return find_orbit(self, name)
+
+    @property
+    def direct(self) -> httpx.Client:
+        """Pooled connections to other places than the server, buckets and endpoints; they do not carry the key."""
+        with self._opening:
+            if self._direct is None:
+                self._direct = open_direct()
+            return self._direct
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+        with self._opening:
+            if self._direct is not None:
+                self._direct.close()
 
     def __enter__(self) -> Self:
         return self
@@ -68,8 +82,9 @@ class Client(Api):
             try:
                 answer = self._http.request(**_arguments(request, self._timeout))
                 return value_of(call, answer.status_code, answer.headers, answer.content)
-            except (httpx.TransportError, LumlError) as error:
-                time.sleep(_pause(error, request, attempt, self.address))
+            except (httpx.HTTPError, httpx.InvalidURL, LumlError) as error:
+                pause = _pause(error, request, attempt, self.connection)
+            time.sleep(pause)
         raise AssertionError("the last attempt either answers or raises")
 
 
@@ -79,8 +94,7 @@ class AsyncClient(AsyncApi):
     def __init__(self, address: str | None = None, api_key: str | None = None, *, timeout: float = TIMEOUT) -> None:
         super().__init__(self._send)
         self.connection = find_connection(address, api_key)
-        transport = httpx.AsyncHTTPTransport(verify=_trust())
-        self._http = httpx.AsyncClient(**_options(self.connection, timeout), transport=transport)
+        self._http = httpx.AsyncClient(**_options(self.connection, timeout))
         self._timeout = timeout
 
     @property
@@ -104,22 +118,17 @@ class AsyncClient(AsyncApi):
             try:
                 answer = await self._http.request(**_arguments(request, self._timeout))
                 return value_of(call, answer.status_code, answer.headers, answer.content)
-            except (httpx.TransportError, LumlError) as error:
-                await asyncio.sleep(_pause(error, request, attempt, self.address))
+            except (httpx.HTTPError, httpx.InvalidURL, LumlError) as error:
+                pause = _pause(error, request, attempt, self.connection)
+            await asyncio.sleep(pause)
         raise AssertionError("the last attempt either answers or raises")
 
 
-@cache
-def _trust() -> ssl.SSLContext:
-    """One TLS context for all clients: making one costs 15 ms of CPU."""
-    return ssl.create_default_context()
-
-
 def _options(connection: Connection, timeout: float) -> dict[str, Any]:
-    headers = {"User-Agent": "luml-python"}
+    own = options(base_url=connection.address, timeout=timeout)
     if connection.api_key:
-        headers["Authorization"] = f"Bearer {connection.api_key}"
-    return {"base_url": connection.address, "timeout": timeout, "headers": headers}
+        own["headers"] = {**own["headers"], "Authorization": f"Bearer {connection.api_key}"}
+    return own
 
 
 def _arguments(request: HttpRequest, timeout: float) -> dict[str, Any]:
@@ -133,20 +142,34 @@ def _arguments(request: HttpRequest, timeout: float) -> dict[str, Any]:
     }
 
 
-def _pause(error: Exception, request: HttpRequest, attempt: int, address: str) -> float:
+def _pause(error: Exception, request: HttpRequest, attempt: int, connection: Connection) -> float:
     """Seconds to wait before the next attempt. Raises the error, in our words, when there shall be none."""
-    seen = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
-    passing = isinstance(error, (httpx.TransportError, Unavailable, TooManyRequests))
-    refused_unseen = isinstance(error, (Unavailable, TooManyRequests)) and error.retry_after is not None
-    if attempt == TRIES or not passing or (seen and request.method != "GET" and not refused_unseen):
-        raise _explained(error, address) from error
     asked: float | None = getattr(error, "retry_after", None)
-    return min(asked if asked is not None else 0.2 * 2**attempt, 30.0) * random.uniform(0.8, 1.2)  # noqa: S311
+    last = attempt == TRIES or (asked or 0) > LONGEST_PAUSE
+    if last or not _may_repeat(error, request, asked):
+        _raise(error, connection)
+    return asked if asked is not None else 0.2 * 2**attempt * random.uniform(0.8, 1.2)  # noqa: S311
 
 
-def _explained(error: Exception, address: str) -> Exception:
-    if isinstance(error, httpx.ConnectError):
-        return Unavailable(f"Nothing answers at {address} ({error}). Is the server running, and the address right?")
-    if isinstance(error, httpx.TransportError):
-        return Unavailable(f"The connection to {address} failed: {type(error).__name__}: {error}")
-    return error
+def _may_repeat(error: Exception, request: HttpRequest, asked: float | None) -> bool:
+    """Reads after whatever passes by itself; writes only when the server has surely done nothing."""
+    if isinstance(error, (Unavailable, TooManyRequests)):
+        return request.method == "GET" or asked is not None
+    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
+        return True
+    wrong = isinstance(error, (httpx.UnsupportedProtocol, httpx.LocalProtocolError))
+    return isinstance(error, httpx.TransportError) and request.method == "GET" and not wrong
+
+
+def _raise(error: Exception, connection: Connection) -> NoReturn:
+    address = connection.address
+    if isinstance(error, Unauthenticated) and not connection.api_key and connection.source["api_key"] == "default":
+        hint = f"There is no API key for {address}: run `luml login`, or set LUML_API_KEY."
+        raise Unauthenticated(f"{error.message} {hint}") from None
+    if isinstance(error, LumlError):
+        raise error
+    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout)):
+        raise Unavailable(
+            f"Nothing answers at {address} ({explained(error)}). Is the server running, and the address right?"
+        ) from error
+    raise Unavailable(f"The connection to {address} failed: {explained(error)}") from error  # type: ignore[arg-type]

@@ -8,12 +8,14 @@ from typing import Any
 import httpx
 import msgspec
 
-from luml_app.client.wire import error_of
+from luml_app.client.connections import explained
+from luml_app.client.wire import encode_body, error_of, seconds_of
 from luml_app.schemas.errors import ServerFault, Unavailable
 
-TIMEOUT = 300.0
 PATIENCE = 60.0
 """Seconds for which a call is repeated that the endpoint asks to be made later."""
+CONNECT_PATIENCE = 5.0
+"""Seconds for which a satellite is awaited that does not listen: it may be starting again."""
 
 
 def request_of_sample(sample: Any) -> dict[str, Any]:
@@ -23,12 +25,12 @@ def request_of_sample(sample: Any) -> dict[str, Any]:
     return request(sample, describe(sample))
 
 
-def compute(url: str, api_key: str | None, body: dict[str, Any]) -> dict[str, Any]:
+def compute(http: httpx.Client, url: str, api_key: str | None, body: dict[str, Any]) -> dict[str, Any]:
     """POST a compute request. Raises the error that the endpoint reports, Unavailable when nothing answers."""
     headers = {"Content-Type": "application/json"}
     if api_key:
         headers["Authorization"] = f"Bearer {api_key}"
-    answer = _posted(url, msgspec.json.encode(body), headers)
+    answer = _posted(http, url, encode_body("compute", body), headers)
     if not answer.is_success:
         raise error_of("compute", answer.status_code, answer.headers, answer.content)
     try:
@@ -38,36 +40,47 @@ def compute(url: str, api_key: str | None, body: dict[str, Any]) -> dict[str, An
     return outputs
 
 
-def _posted(url: str, content: bytes, headers: dict[str, str]) -> httpx.Response:
+def _posted(http: httpx.Client, url: str, content: bytes, headers: dict[str, str]) -> httpx.Response:
     """POST, and again for a while as long as the endpoint asks to come back later (429, 503 with Retry-After)."""
-    deadline = time.monotonic() + PATIENCE
+    started = time.monotonic()
     while True:
+        waited = time.monotonic() - started
         try:
-            answer = httpx.post(url, content=content, headers=headers, timeout=TIMEOUT)
-        except httpx.TransportError as error:
-            raise Unavailable(f"The endpoint {url} does not answer: {error}. Is the satellite running?") from error
-        wait = answer.headers.get("Retry-After", "")
-        if answer.status_code not in {429, 503} or not wait.isdigit() or time.monotonic() + int(wait) > deadline:
+            answer = http.post(url, content=content, headers=headers)
+        except httpx.ConnectError as error:
+            if waited > CONNECT_PATIENCE:
+                raise Unavailable(
+                    f"Nothing answers at {url} ({explained(error)}). Is the satellite running?"
+                ) from error
+            time.sleep(0.5)
+            continue
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unavailable(f"The call of {url} failed: {explained(error)}") from error
+        wait = seconds_of(answer.headers.get("Retry-After", ""))
+        if answer.status_code not in {429, 503} or wait is None or waited + wait > PATIENCE:
             return answer
-        time.sleep(int(wait))
+        time.sleep(max(wait, 0.1))
 
 
 def predictions(outputs: dict[str, Any], sample: Any) -> Any:
     """The outputs as a DataFrame: one column per output, or per column of an output with two dimensions.
 
-    It keeps the sample's index where it has one. Outputs that are no columns of one length stay a dict.
+    It keeps the sample's index where it has one. Outputs that are no columns of one length stay a dict, and so does
+    everything where pandas is not installed.
     """
-    import pandas as pd
-
+    try:
+        import pandas as pd
+    except ModuleNotFoundError:
+        return outputs
     columns: dict[str, list[Any]] = {}
     for name, values in outputs.items():
         if not isinstance(values, list):
             return outputs
-        if values and isinstance(values[0], list):
-            width = len(values[0])
-            columns |= {f"{name}_{i}": [row[i] for row in values] for i in range(width)}
-        else:
-            columns[name] = values
+        widths = {len(row) if isinstance(row, list) else None for row in values}
+        if len(widths) > 1:  # rows of different lengths are no columns
+            return outputs
+        width = next(iter(widths), None)
+        columns |= {name: values} if width is None else {f"{name}_{i}": [r[i] for r in values] for i in range(width)}
     if len({len(values) for values in columns.values()}) > 1:
         return outputs
     index = getattr(sample, "index", None)

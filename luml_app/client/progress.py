@@ -1,4 +1,4 @@
-"""Progress, where somebody watches: one line on a terminal, in a notebook only the end, else nothing."""
+"""Progress, where somebody watches: one line on a terminal, else nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from shutil import get_terminal_size
 
 from luml_app.client.settings import progress_wanted
 
@@ -61,5 +62,7 @@ def _megabytes(count: int) -> str:
 
 
 def _show(line: str) -> None:
-    sys.stderr.write(f"\r\x1b[2K{line}")
+    # One line: what does not fit would leave a line behind at each turn, and a name may hold anything.
+    shown = "".join(c for c in line if c.isprintable())[: get_terminal_size().columns - 1]
+    sys.stderr.write(f"\r\x1b[2K{shown}")
     sys.stderr.flush()

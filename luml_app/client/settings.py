@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import tempfile
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from luml_app.schemas.errors import ConfigurationError
 
@@ -34,21 +37,31 @@ def find_connection(
 ) -> Connection:
     """Find address and key: argument, ``LUML_ADDRESS`` / ``LUML_API_KEY``, config file, default.
 
-    Raises ConfigurationError when the config file cannot be read.
+    The key of the config file goes to the address of the config file and nowhere else. An `api_key` of "" means none.
+    Raises ConfigurationError when the config file cannot be read, or address or key cannot be what they claim to be.
     """
     environment = os.environ if environment is None else environment
     path = config_path(environment)
     stored = _read(path)
-    source: dict[str, str] = {}
-
-    def choose(name: str, argument: str | None, default: str | None) -> str | None:
-        variable = f"LUML_{name.upper()}"
-        places = ((argument, "argument"), (environment.get(variable), variable), (stored.get(name), str(path)))
-        value, source[name] = next(((v, where) for v, where in places if v), (default, "default"))
-        return value
-
-    found = choose("address", address, DEFAULT_ADDRESS) or DEFAULT_ADDRESS
-    return Connection(found.rstrip("/"), choose("api_key", api_key, None), source)
+    where, whence = _first(
+        (address, "argument"),
+        (environment.get("LUML_ADDRESS"), "LUML_ADDRESS"),
+        (stored.get("address"), str(path)),
+        (DEFAULT_ADDRESS, "default"),
+    )
+    where = _checked_address(where or DEFAULT_ADDRESS, whence)
+    kept = stored.get("api_key") if where == stored.get("address", where).rstrip("/") else None
+    key, source = (
+        (None, "argument")
+        if api_key == ""
+        else _first(
+            (api_key, "argument"),
+            (environment.get("LUML_API_KEY"), "LUML_API_KEY"),
+            (kept, str(path)),
+            (None, "default"),
+        )
+    )
+    return Connection(where, _checked_key(key, source), {"address": whence, "api_key": source})
 
 
 def progress_wanted() -> bool:
@@ -57,14 +70,49 @@ def progress_wanted() -> bool:
 
 
 def save_connection(address: str, api_key: str, path: Path | None = None) -> Path:
-    """Write the config file, readable by its owner only, all of it or nothing."""
+    """Write the config file, readable by its owner only, all of it or nothing.
+
+    Raises ConfigurationError when it cannot be written.
+    """
     path = path or config_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}.tmp")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(f'address = "{address}"\napi_key = "{api_key}"\n')
-    draft.replace(path)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # 0600 from its first moment
+        try:
+            with os.fdopen(handle, "w") as file:
+                file.write(f"address = {json.dumps(address)}\napi_key = {json.dumps(api_key)}\n")
+            Path(draft).replace(path.resolve())  # a config file that is a link stays one
+        finally:
+            Path(draft).unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The config file {path} cannot be written ({error.strerror}); name another with LUML_CONFIG_FILE."
+        ) from error
     return path
+
+
+def _first(*places: tuple[str | None, str]) -> tuple[str | None, str]:
+    """The first value there is, and where it came from; the last place's if there is none."""
+    return next(((value.strip(), where) for value, where in places if value and value.strip()), places[-1])
+
+
+def _checked_address(address: str, source: str) -> str:
+    try:
+        parts = urlsplit(address)
+        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        sound = False
+    if not sound or not address.isprintable():
+        raise ConfigurationError(
+            f"{address!r} (from {source}) is not the address of a server; it looks like {DEFAULT_ADDRESS}."
+        )
+    return address.rstrip("/")
+
+
+def _checked_key(key: str | None, source: str) -> str | None:
+    if key is not None and not (key.isascii() and key.isprintable()):
+        raise ConfigurationError(f"The API key from {source} holds characters that no key has; copy it again.")
+    return key
 
 
 def _read(path: Path) -> dict[str, str]:

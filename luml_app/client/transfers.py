@@ -1,7 +1,7 @@
 """Bytes between a file and a bucket, by the signed addresses that the server gives.
 
-Files stream; nothing is held in memory but one piece. A piece that fails is sent again, a download is verified by its
-sha256 and appears under its name only when it is complete.
+Files stream; nothing is held in memory but one piece. What fails on the way is sent again, a broken download goes on
+where it stopped, is verified by its sha256, and appears under its name only when it is complete.
 """
 
 from __future__ import annotations
@@ -10,24 +10,29 @@ import hashlib
 import os
 import re
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+from uuid import uuid4
 from xml.sax.saxutils import escape
 
 import httpx
 
+from luml_app.client.connections import explained
 from luml_app.schemas.artifacts import ArtifactCreated
 from luml_app.schemas.buckets import MultipartUpload
 from luml_app.schemas.errors import LumlError, Unavailable
 
 if TYPE_CHECKING:
-    from luml_app.client._generated import Api
+    from luml_app.client.http import Client
 
 PIECE = 2**20
 TRIES = 5
 Progress = Callable[[int], None]
-"""Called with the number of bytes that have gone over since the last call."""
+"""Called with the number of bytes that have gone over since the last call; below zero for bytes to be sent again."""
+
+_PASSING = {408, 429, *range(500, 600)}
 
 
 class TransferError(LumlError):
@@ -36,25 +41,25 @@ class TransferError(LumlError):
     code = "transfer"
 
 
-def upload(api: Api, created: ArtifactCreated, path: Path, progress: Progress = lambda _: None) -> None:
+def upload(client: Client, created: ArtifactCreated, path: Path, progress: Progress = lambda _: None) -> None:
     """Send the file of an artifact that has been announced. Raises TransferError when it does not arrive."""
     target = created.upload_details
-    with httpx.Client(timeout=httpx.Timeout(60, write=300, read=300)) as http:
-        if target.multipart:
-            _upload_parts(api, http, created, path, progress)
-        else:
-            _put(http, target.url or "", path, 0, created.artifact.size, progress, _extra(target.type))
+    if target.multipart:
+        _upload_parts(client, created, path, progress)
+    else:
+        kind = {"x-ms-blob-type": "BlockBlob"} if target.type == "azure" else {}
+        _put(client.direct, target.url or "", path, 0, created.artifact.size, progress, kind)
 
 
-def download(url: str, target: Path, sha256: str, progress: Progress = lambda _: None) -> Path:
+def download(http: httpx.Client, url: str, target: Path, sha256: str, progress: Progress = lambda _: None) -> Path:
     """Fetch `url` into the file `target`, which appears only when all of it is there and its sha256 fits.
 
     Raises TransferError when the bytes do not arrive, or are others.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+    draft = target.parent / f".luml-{uuid4().hex}.part"
     try:
-        with httpx.Client(timeout=60, follow_redirects=True) as http, draft.open("w+b") as file:
+        with draft.open("x+b") as file:
             _fetch(http, url, file, progress)
             file.seek(0)
             found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -66,29 +71,50 @@ def download(url: str, target: Path, sha256: str, progress: Progress = lambda _:
     return target
 
 
+def read_range(http: httpx.Client, url: str, offset: int, size: int) -> bytes:
+    """`size` bytes of an object from `offset` on. Raises TransferError when the bucket does not give them."""
+    headers = {"Range": f"bytes={offset}-{offset + size - 1}", "Accept-Encoding": "identity"}
+    answer = _repeated(lambda: http.get(url, headers=headers))
+    # A bucket that does not know ranges sends the whole object.
+    partial = answer.status_code == httpx.codes.PARTIAL_CONTENT
+    content = answer.content if partial else answer.content[offset : offset + size]
+    if len(content) != size:
+        raise TransferError(f"The bucket gave {len(content)} bytes instead of {size}.")
+    return content
+
+
 def _fetch(http: httpx.Client, url: str, file: BinaryIO, progress: Progress) -> None:
-    """Read on from where a broken connection stopped."""
-    for attempt in range(1, TRIES + 1):
+    """Read on from where a broken connection stopped; only attempts that bring nothing count as failed."""
+    attempt = 0
+    while True:
+        start = file.seek(0, os.SEEK_END)
         try:
-            start = file.seek(0, os.SEEK_END)
-            headers = {"Range": f"bytes={start}-"} if start else {}
-            with http.stream("GET", url, headers=headers) as answer:
-                _check(answer)
-                if start and answer.status_code != httpx.codes.PARTIAL_CONTENT:
-                    file.truncate(0)
-                    file.seek(0)
-                for piece in answer.iter_bytes(PIECE):
-                    file.write(piece)
-                    progress(len(piece))
+            _fetch_from(http, url, start, file, progress)
             return
-        except httpx.TransportError as error:
+        except (httpx.TransportError, Unavailable) as error:
+            attempt = 1 if file.seek(0, os.SEEK_END) > start else attempt + 1
             _pause(error, attempt)
 
 
-def _upload_parts(api: Api, http: httpx.Client, created: ArtifactCreated, path: Path, progress: Progress) -> None:
-    target, size = created.upload_details, created.artifact.size
+def _fetch_from(http: httpx.Client, url: str, start: int, file: BinaryIO, progress: Progress) -> None:
+    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={start}-"} if start else {})}
+    with http.stream("GET", url, headers=headers, follow_redirects=True) as answer:
+        if start and answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return  # nothing is left to read; the sha256 tells whether that is all
+        _check(answer)
+        if start and answer.status_code != httpx.codes.PARTIAL_CONTENT:
+            file.seek(0)
+            file.truncate()
+            progress(-start)
+        for piece in answer.iter_bytes(PIECE):
+            file.write(piece)
+            progress(len(piece))
+
+
+def _upload_parts(client: Client, created: ArtifactCreated, path: Path, progress: Progress) -> None:
+    target, size, http = created.upload_details, created.artifact.size, client.direct
     upload_id = _initiate(http, target.url) if target.type == "s3" else None
-    plan = api.uploads.multipart(
+    plan = client.uploads.multipart(
         bucket_id=target.bucket_secret_id, bucket_location=target.bucket_location, size=size, upload_id=upload_id
     )
     tags = [_put(http, part.url, path, part.start_byte, part.part_size, progress, {}) for part in plan.parts]
@@ -106,8 +132,6 @@ def _initiate(http: httpx.Client, url: str | None) -> str:
 def _complete(http: httpx.Client, plan: MultipartUpload, tags: list[str]) -> None:
     numbers = [part.part_number for part in plan.parts]
     if plan.type == "azure":
-        from base64 import b64encode
-
         blocks = "".join(f"<Latest>{b64encode(f'block-{n:08d}'.encode()).decode()}</Latest>" for n in numbers)
         _repeated(lambda: http.put(plan.complete_url, content=f"<BlockList>{blocks}</BlockList>"))
         return
@@ -116,7 +140,13 @@ def _complete(http: httpx.Client, plan: MultipartUpload, tags: list[str]) -> Non
         for number, tag in zip(numbers, tags, strict=True)
     )
     document = f"<CompleteMultipartUpload>{''.join(rows)}</CompleteMultipartUpload>"
-    answer = _repeated(lambda: http.post(plan.complete_url, content=document))
+    try:
+        answer = _repeated(lambda: http.post(plan.complete_url, content=document))
+    except TransferError as error:
+        # Completed already, when the answer to the first attempt was lost. The server looks into the bucket anyway.
+        if "NoSuchUpload" in error.message:
+            return
+        raise
     if "<Error>" in answer.text:  # S3 answers 200 before it knows whether the parts fit together
         raise TransferError(f"The bucket could not put the parts together: {answer.text[:300]}")
 
@@ -125,11 +155,18 @@ def _put(
     http: httpx.Client, url: str, path: Path, start: int, size: int, progress: Progress, headers: dict[str, str]
 ) -> str:
     """Send `size` bytes of the file from `start` on; the ETag that the bucket gives them."""
+    gone = 0
+
+    def count(sent: int) -> None:
+        nonlocal gone
+        gone += sent
+        progress(sent)
 
     def send() -> httpx.Response:
+        count(-gone)
         with path.open("rb") as file:
             file.seek(start)
-            content = _pieces(file, size, progress)
+            content = _pieces(file, size, count)
             return http.put(url, content=content, headers={"Content-Length": str(size), **headers})
 
     return str(_repeated(send).headers.get("ETag", ""))
@@ -144,10 +181,6 @@ def _pieces(file: BinaryIO, size: int, progress: Progress) -> Iterator[bytes]:
         left -= len(piece)
         yield piece
         progress(len(piece))
-
-
-def _extra(kind: str) -> dict[str, str]:
-    return {"x-ms-blob-type": "BlockBlob"} if kind == "azure" else {}
 
 
 def _repeated(send: Callable[[], httpx.Response]) -> httpx.Response:
@@ -166,11 +199,12 @@ def _check(answer: httpx.Response) -> None:
         return
     answer.read()
     said = f"The bucket refuses ({answer.status_code}): {answer.text[:300]}"
-    raise (Unavailable if answer.status_code >= 500 else TransferError)(said)
+    raise (Unavailable if answer.status_code in _PASSING else TransferError)(said)
 
 
-def _pause(error: Exception, attempt: int) -> None:
+def _pause(error: httpx.TransportError | Unavailable, attempt: int) -> None:
     """Wait before the next attempt. Raises TransferError after the last."""
-    if attempt == TRIES:
-        raise TransferError(f"The transfer failed {TRIES} times, at last with: {error}") from error
+    if attempt >= TRIES:
+        said = error.message if isinstance(error, Unavailable) else explained(error)
+        raise TransferError(f"The transfer failed {TRIES} times, at last with: {said}") from error
     time.sleep(0.2 * 2**attempt)

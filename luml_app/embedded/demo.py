@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from luml_app.client.objects import ArtifactHandle, DeploymentHandle, OrbitHandle
+from luml_app.client.objects import ArtifactHandle, DeploymentHandle
+from luml_app.client.orbits import OrbitHandle
 from luml_app.packaging import Experiment
-from luml_app.schemas.errors import NotFound
+from luml_app.schemas.errors import LumlError, NotFound
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,10 +22,16 @@ SEED = 7
 Say = Callable[[str], None]
 
 
+class DemoFailed(LumlError):  # noqa: N818
+    """The endpoint predicts something else than the model itself."""
+
+    code = "demo"
+
+
 def run_demo(orbit: OrbitHandle, say: Say) -> None:
     """Run it in `orbit`, reusing what an earlier run has left there.
 
-    Raises whatever went wrong, and RuntimeError when the endpoint predicts something else than the model itself.
+    Raises whatever went wrong, and DemoFailed when the endpoint predicts something else than the model itself.
     """
     say("Demo: which customers will leave?")
     customers = make_customers(ROWS, SEED)
@@ -44,7 +51,7 @@ def run_demo(orbit: OrbitHandle, say: Say) -> None:
     say(f"  track       {TRACK} version {entry.version} is in production: {_address(orbit, f'tracks/{track.data.id}')}")
     live = _deployed(orbit, stored).wait()
     say(f"  deployment  {_address(orbit, f'deployments/{live.data.id}')}")
-    _predict(live, model, _inputs(test).head(3), say)
+    _predict(live, model, _varied(model, _inputs(test)), say)
 
 
 def make_customers(rows: int, seed: int) -> pd.DataFrame:
@@ -119,10 +126,19 @@ def _deployed(orbit: OrbitHandle, stored: ArtifactHandle) -> DeploymentHandle:
     return stored.deploy(NAME)
 
 
+def _varied(model: Any, customers: pd.DataFrame) -> pd.DataFrame:
+    """Four customers: two who will stay and two who will leave, as far as the model knows."""
+    leaving = model.predict(customers)
+    chosen = [*customers.index[~leaving][:2], *customers.index[leaving][:2]]
+    return customers.loc[sorted(chosen)]
+
+
 def _predict(live: DeploymentHandle, model: Any, rows: pd.DataFrame, say: Say) -> None:
     answer = live.predict(rows)
     if answer["prediction"].tolist() != model.predict(rows).tolist():
-        raise RuntimeError(f"The endpoint predicts {answer['prediction'].tolist()}, the model itself something else.")
+        raise DemoFailed(
+            f"The endpoint predicts {answer['prediction'].tolist()}, the model itself {model.predict(rows).tolist()}."
+        )
     shown = rows.assign(will_leave=answer["prediction"], chance=answer["probabilities_1"].round(3))
     say("  prediction  of the endpoint, the same as the model's own:\n")
     say("\n".join("    " + line for line in shown.to_string(index=False).splitlines()))

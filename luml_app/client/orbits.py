@@ -1,0 +1,273 @@
+"""An orbit: the workspace in which everything is found by name or id, and stored.
+
+It wraps what the flat calls return (`.data`) and holds no connection of its own.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from luml_app.client.objects import ArtifactHandle, DeploymentHandle, TrackHandle, pages
+from luml_app.client.progress import bytes_bar
+from luml_app.client.transfers import upload
+from luml_app.schemas.artifacts import ArtifactCreated, ArtifactListed, ArtifactType
+from luml_app.schemas.collections import Collection
+from luml_app.schemas.errors import Conflict, Invalid, LumlError, NotFound, Unavailable
+from luml_app.schemas.organizations import OrbitListed
+from luml_app.schemas.satellites import Satellite
+
+if TYPE_CHECKING:
+    from luml_app.client.http import Client
+    from luml_app.packaging import ArtifactInfo, Experiment
+
+_LISTED = 10
+
+
+def find_orbit(client: Client, name: str | UUID | None = None) -> OrbitHandle:
+    """The orbit of this name or id; without one, the only orbit there is.
+
+    Raises NotFound, which lists what there is, and Conflict when several organizations have one of this name.
+    """
+    found = [
+        (organization, orbit)
+        for organization in client.organizations.list()
+        for orbit in client.orbits.list(organization.id)
+    ]
+    wanted = [one for one in found if name is None or str(name) in (one[1].name, str(one[1].id))]
+    if len(wanted) == 1:
+        return OrbitHandle(client, wanted[0][0].id, wanted[0][1])
+    if not found:
+        raise NotFound("There is no orbit that you can enter; create one, or ask to be invited.")
+    if not wanted:
+        raise NotFound(f"There is no orbit {str(name)!r}. You can enter: {_named(o.name for _, o in found)}.")
+    if name is None:
+        raise Conflict(f"Say which orbit; you can enter several: {_named(o.name for _, o in found)}.")
+    places = "; ".join(f"{o.id} in {organization.name}" for organization, o in wanted)
+    raise Conflict(f"Several orbits are called {str(name)!r}; name one by its id: {places}.")
+
+
+class OrbitHandle:
+    """A workspace: collections, artifacts, tracks, satellites, deployments. `data` is the orbit as it was read."""
+
+    def __init__(self, client: Client, organization_id: UUID, data: OrbitListed) -> None:
+        self.client = client
+        self.organization_id = organization_id
+        self.data = data
+
+    def __repr__(self) -> str:
+        return f"<Orbit {self.data.name!r} {self.data.id}>"
+
+    @property
+    def ids(self) -> tuple[UUID, UUID]:
+        """Organization and orbit, as the flat calls want them."""
+        return self.organization_id, self.data.id
+
+    def collection(self, name: str, type: str = "mixed") -> Collection:
+        """The collection of this name (the oldest of several), created with `type` if there is none."""
+        if found := self._collection(name):
+            return found
+        return self.client.collections.create(*self.ids, name=name, type=type)  # type: ignore[arg-type]
+
+    def artifacts(
+        self, search: str | None = None, types: list[ArtifactType] | None = None, **options: Any
+    ) -> Iterator[ArtifactListed]:
+        """All artifacts that fit, page by page; `options` as of `client.artifacts.list`."""
+        wanted: dict[str, Any] = {"limit": 100, **options, "search": search, "types": types}
+        return pages(lambda cursor: self.client.artifacts.list(*self.ids, cursor=cursor, **wanted))
+
+    def artifact(self, name: str | UUID) -> ArtifactHandle:
+        """The artifact with this id, or the newest uploaded one of this name. Raises NotFound, which lists some."""
+        unfinished = None
+        for found in self.artifacts() if _is_id(name) else self.artifacts(search=str(name)):
+            if str(name).lower() == str(found.id) or (found.name == str(name) and found.status == "uploaded"):
+                return ArtifactHandle.read(self, found.collection_id, found.id)
+            unfinished = unfinished or (found if found.name == str(name) else None)
+        if unfinished:
+            raise NotFound(f"The artifact {str(name)!r} is {unfinished.status}; upload it again.")
+        names = _named(one.name or str(one.id) for one in islice(self.artifacts(limit=_LISTED + 1), _LISTED + 1))
+        raise NotFound(f"There is no artifact {str(name)!r} in the orbit {self.data.name!r}. There are: {names}.")
+
+    def upload(
+        self,
+        path: str | Path,
+        collection: str | None = None,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        tags: list[str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+    ) -> ArtifactHandle:
+        """Store a file: a model, a dataset or an experiment. Its type follows from its content.
+
+        `collection` is a name, created if missing; by default "models", "datasets" or "experiments".
+        Raises `PackagingError` for a file that is none of them, `TransferError` when the bytes do not arrive.
+        """
+        from luml_app.packaging import read_artifact
+
+        path = Path(path)
+        info = read_artifact(path)
+        place = self.collection(collection or f"{info.type}s", info.type if collection is None else "mixed")
+        created = self.client.artifacts.create(
+            *self.ids,
+            place.id,
+            file_name=path.name,
+            manifest=info.manifest,
+            file_index={member: (offset, size) for member, (offset, size) in info.file_index.items()},
+            file_hash=info.file_hash,
+            size=info.size,
+            extra_values={**info.extra_values, **_numbers(metrics or {})},
+            name=name or info.manifest.get("name") or path.stem,
+            description=description,
+            tags=tags,
+        )
+        self._send(created, path, info)
+        return ArtifactHandle.read(self, place.id, created.artifact.id)
+
+    def log_model(
+        self,
+        model: Any,
+        name: str,
+        *,
+        sample: Any = None,
+        data: Any = None,
+        metrics: Mapping[str, float] | None = None,
+        tags: list[str] | None = None,
+        description: str | None = None,
+        collection: str = "models",
+        **options: Any,
+    ) -> ArtifactHandle:
+        """Package a model, check that a fresh interpreter predicts the same with it, and store it.
+
+        `options` as of `luml_app.packaging.save_model`, which says what can be packaged and what may go wrong.
+        """
+        from luml_app.packaging import save_model
+
+        with tempfile.TemporaryDirectory(prefix="luml-") as folder:
+            path = Path(folder) / f"{_file_name(name)}.luml"
+            save_model(
+                model, path, sample=sample, data=data, name=name, metrics=metrics, description=description, **options
+            )
+            return self.upload(path, collection, name=name, description=description, tags=tags)
+
+    def log_dataset(
+        self, data: Any, name: str, *, tags: list[str] | None = None, collection: str = "datasets", **options: Any
+    ) -> ArtifactHandle:
+        """Store a DataFrame, or one per split, as a dataset; `options` as of `luml_app.packaging.save_dataset`."""
+        from luml_app.packaging import save_dataset
+
+        with tempfile.TemporaryDirectory(prefix="luml-") as folder:
+            path = Path(folder) / f"{_file_name(name)}.tar"
+            save_dataset(data, path, name=name, **options)
+            return self.upload(path, collection, name=name, tags=tags)
+
+    def log_experiment(
+        self, experiment: Experiment, *, tags: list[str] | None = None, collection: str = "experiments"
+    ) -> ArtifactHandle:
+        """Store what an experiment has recorded."""
+        with tempfile.TemporaryDirectory(prefix="luml-") as folder:
+            path = Path(folder) / f"{_file_name(experiment.name)}.tar"
+            experiment.save(path)
+            return self.upload(path, collection, name=experiment.name, tags=tags)
+
+    def track(
+        self, name: str, artifact_type: ArtifactType = "model", stages: Iterable[str] = ("staging", "production")
+    ) -> TrackHandle:
+        """The track of this name, created with these stages if there is none."""
+        if found := self._track(name):
+            return found
+        try:
+            made = self.client.tracks.create(*self.ids, name=name, artifact_type=artifact_type, stages=list(stages))
+        except Conflict:  # somebody else has made it in the same moment
+            if found := self._track(name):
+                return found
+            raise
+        return TrackHandle(self, made)
+
+    def satellite(self, name: str | UUID | None = None) -> Satellite:
+        """The satellite of this name or id; without one, the only one that has paired.
+
+        Raises NotFound or Conflict, which list what there is.
+        """
+        found = self.client.satellites.list(*self.ids)
+        wanted = [s for s in found if (s.paired if name is None else str(name) in (s.name, str(s.id), s.slug))]
+        if len(wanted) == 1:
+            return wanted[0]
+        names = _named(str(s.name or s.id) + ("" if s.paired else " (not started yet)") for s in found)
+        if wanted:
+            raise Conflict(f"Several satellites fit; say which one. There are: {names}.")
+        if name is None:
+            raise NotFound(f"No satellite has been started in the orbit {self.data.name!r}. There are: {names}.")
+        raise NotFound(f"There is no satellite {str(name)!r} in the orbit {self.data.name!r}. There are: {names}.")
+
+    def deployments(self) -> list[DeploymentHandle]:
+        """All deployments, newest first."""
+        return [DeploymentHandle(self, one) for one in self.client.deployments.list(*self.ids)]
+
+    def deployment(self, name: str | UUID) -> DeploymentHandle:
+        """The deployment with this id, or the newest of this name. Raises NotFound, which lists what there is."""
+        found = self.deployments()
+        for one in found:
+            if str(name) in (one.data.name, str(one.data.id)):
+                return one
+        names = _named(one.data.name for one in found)
+        raise NotFound(f"There is no deployment {str(name)!r} in the orbit {self.data.name!r}. There are: {names}.")
+
+    def _collection(self, name: str) -> Collection | None:
+        wanted: dict[str, Any] = {"search": name, "order": "asc", "limit": 100}
+        found = pages(lambda cursor: self.client.collections.list(*self.ids, cursor=cursor, **wanted))
+        return next((one for one in found if one.name == name), None)
+
+    def _track(self, name: str) -> TrackHandle | None:
+        found = pages(lambda cursor: self.client.tracks.list(*self.ids, search=name, cursor=cursor))
+        return next((TrackHandle(self, one) for one in found if one.name == name), None)
+
+    def _send(self, created: ArtifactCreated, path: Path, info: ArtifactInfo) -> None:
+        ids = (*self.ids, created.artifact.collection_id, created.artifact.id)
+        try:
+            with bytes_bar(f"Uploading {created.artifact.name}", info.size) as progress:
+                upload(self.client, created, path, progress)
+        except BaseException:
+            with suppress(LumlError):  # what went wrong with the bytes is the news, not that nobody can be told
+                self.client.artifacts.update(*ids, status="upload_failed")
+            raise
+        self._confirm(ids)
+
+    def _confirm(self, ids: tuple[UUID, UUID, UUID, UUID]) -> None:
+        """Report the upload. Unlike other writes, it may be said twice, so a lost answer is no loss."""
+        try:
+            self.client.artifacts.update(*ids, status="uploaded")
+        except Unavailable:
+            self.client.artifacts.update(*ids, status="uploaded")
+
+
+def _is_id(name: str | UUID) -> bool:
+    try:
+        UUID(str(name))
+    except ValueError:
+        return False
+    return True
+
+
+def _file_name(name: str) -> str:
+    kept = "".join(c if c.isalnum() or c in "-_. " else "-" for c in name).strip(" .") or "artifact"
+    return kept[:100]
+
+
+def _named(names: Iterable[str]) -> str:
+    """Names for a message: the first few, shown so that spaces can be seen."""
+    shown = [repr(name) for name in names]
+    return ", ".join(shown[:_LISTED]) + (" …" if len(shown) > _LISTED else "") if shown else "none"
+
+
+def _numbers(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Metrics as plain numbers, whatever library they come from. Raises Invalid for what is none."""
+    try:
+        return {name: float(value) for name, value in metrics.items()}
+    except (TypeError, ValueError) as error:
+        raise Invalid(f"metrics: {error}; give a number for each name.") from error
