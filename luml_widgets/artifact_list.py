@@ -9,23 +9,19 @@ from typing import Any
 import param
 
 from luml_app.schemas.artifacts import ArtifactListed
-from luml_widgets.board import Store
+from luml_widgets.pages import PagedStore
 
 FIELDS = ("name", "created_at", "size", "type", "status")
 SHOWN_METRICS = 4
 
 
-class ArtifactList(Store):
-    """Pages of artifacts. A page is reached by the cursors of those before it, so `page` moves by one at a time."""
+class ArtifactList(PagedStore):
+    """Pages of artifacts."""
 
-    rows = param.List(doc="The artifacts of this page.")
     search = param.String(doc="A piece of name, description or tag.")
     types = param.List(doc="model, dataset, experiment; empty for all.")
     sort_by = param.String(default="created_at", doc="A field, or the name of a metric.")
-    order = param.Selector(default="desc", objects=["asc", "desc"])
-    page = param.Integer(default=0, bounds=(0, None), doc="From 0.")
-    limit = param.Integer(default=25, bounds=(1, 100), doc="Artifacts on a page.")
-    has_more = param.Boolean(default=False, doc="Whether there is a next page.")
+    order: Any = param.Selector(default="desc", objects=["asc", "desc"])
     metrics = param.List(doc="Names of the metrics that have been met, the most frequent first.")
     shown_metrics = param.List(default=None, allow_None=True, doc="Metric columns; None for the most frequent.")
     selection = param.List(doc="Ids of the selected artifacts, as texts; they may be on other pages.")
@@ -35,7 +31,6 @@ class ArtifactList(Store):
     ) -> None:
         super().__init__(api, organization_id, orbit_id, **params)
         self.collection_ids = [str(one) for one in collection_ids] if collection_ids else None
-        self._cursors: list[str | None] = [None]
         self._known: dict[str, ArtifactListed] = {}
         self._met: Counter[str] = Counter()
 
@@ -55,17 +50,9 @@ class ArtifactList(Store):
 
     def fetch(self) -> dict[str, Any]:
         """This page."""
-        page = self.page
-        answer = self._ask(self._cursors[page], self.limit)
-        self._cursors[page + 1 :] = [answer.cursor] if answer.cursor else []
-        self._remember(answer.items)
-        return {"rows": answer.items, "has_more": answer.cursor is not None, "metrics": self._frequent()}
-
-    def show(self, **changes: Any) -> None:
-        """Change search, types or sort, and load the first page of the new order."""
-        self._cursors = [None]
-        self.param.update(**changes, page=0)
-        self.load()
+        answer = super().fetch()
+        self._remember(answer["rows"])
+        return {**answer, "metrics": self._frequent()}
 
     def sort(self, key: str) -> None:
         """Sort by `key`; by the same once more turns the order round. Metrics start with the largest."""
@@ -73,20 +60,14 @@ class ArtifactList(Store):
         order = turned if key == self.sort_by else ("asc" if key in {"name", "type", "status"} else "desc")
         self.show(sort_by=key, order=order)
 
-    def turn(self, pages: int) -> None:
-        """Go to the next (1) or the previous (-1) page, where there is one."""
-        page = self.page + pages
-        if 0 <= page < len(self._cursors):
-            self.page = page
-            self.load()
-
     def select(self, ids: Iterable[str], *, on: bool) -> None:
         """Select or unselect."""
         ids = [str(one) for one in ids]
         rest = [one for one in self.selection if one not in ids]
         self.selection = rest + ids if on else rest
 
-    def _ask(self, cursor: str | None, limit: int) -> Any:
+    def ask(self, cursor: str | None, limit: int) -> Any:
+        """A page of artifacts."""
         return self.api.artifacts.list(
             *self.ids,
             cursor=cursor,
@@ -111,7 +92,7 @@ class ArtifactList(Store):
         """Look for artifacts that were selected from code and have not been on a page yet."""
         cursor: str | None = None
         for _ in range(pages):
-            answer = self._ask(cursor, 100)
+            answer = self.ask(cursor, 100)
             self._remember(answer.items)
             cursor = answer.cursor
             if cursor is None or wanted <= self._known.keys():

@@ -18,7 +18,12 @@ from luml_widgets.places import Places
 if TYPE_CHECKING:
     import pandas as pd
 
-_KINDS = (("All", []), ("Models", ["model"]), ("Datasets", ["dataset"]), ("Experiments", ["experiment"]))
+_KINDS: tuple[tuple[str, list[str]], ...] = (
+    ("All", []),
+    ("Models", ["model"]),
+    ("Datasets", ["dataset"]),
+    ("Experiments", ["experiment"]),
+)
 FIRST_STEP = """\
 from luml_app import Client
 from luml_app.packaging import save_model
@@ -28,7 +33,7 @@ save_model(model, "churn.luml", X_train)   # a fitted estimator, and a sample of
 # in a shell:  luml artifacts push churn.luml --collection models"""
 
 
-class ArtifactTable(Board):
+class ArtifactTable(Board[ArtifactList]):
     """The artifacts of an orbit, or of some of its collections, as a table that is searched, sorted and paged in SQL.
 
     What is ticked is `.selection` (ids), `.selected` (artifacts) and `.selected_frame` (a DataFrame); setting
@@ -57,7 +62,6 @@ class ArtifactTable(Board):
         store = ArtifactList(api, organization_id, orbit_id, collection_ids, types=list(types or []))
         self._fixed_types, self._on_open = bool(types), on_open
         super().__init__(store, places, **params)
-        self.store: ArtifactList = store
         store.selection = [str(one) for one in self.selection]
         store.param.watch(lambda event: self.param.update(selection=list(event.new)), "selection")
         self.param.watch(lambda event: store.param.update(selection=[str(i) for i in event.new]), "selection")
@@ -91,7 +95,6 @@ class ArtifactTable(Board):
 
     def _tools(self) -> Block:
         store = self.store
-        first = store.page * store.limit
         return b.bar(
             search=store.search,
             placeholder="Search name, description, tag",
@@ -101,11 +104,7 @@ class ArtifactTable(Board):
             menus=[self._chooser()] if store.metrics else [],
             note=f"{len(store.selection)} selected" if store.selection else None,
             actions=[b.action("Clear", "clear")] if store.selection else [],
-            pager={
-                "label": f"{first + 1}–{first + len(store.rows)}" if store.rows else "0",
-                "back": store.page > 0,
-                "forth": store.has_more,
-            },
+            pager=store.pager,
         )
 
     def _chooser(self) -> Block:
@@ -151,8 +150,8 @@ class ArtifactTable(Board):
     def _status(self, one: ArtifactListed) -> Any:
         if one.status == "uploaded" and one.deployments:
             first = one.deployments[0]
-            return f.status(first.status if first.status != "active" else "active", f"Deployed as {first.name}")
-        return f.status(one.status)
+            return f.status(first.status, f"Deployed as {first.name}")
+        return f.settled(one.status)
 
     def _span(self, metric: str) -> tuple[float, float]:
         values = [v for one in self.store.rows if f.is_finite(v := one.extra_values.get(metric))]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, Generic, TypeVar
 
 import panel as pn
 import param
@@ -31,7 +31,7 @@ class Store(param.Parameterized):
     error = param.ClassSelector(class_=Exception, doc="Why the last attempt failed.")
 
     def __init__(self, api: Any, organization_id: Any, orbit_id: Any, **params: Any) -> None:
-        super().__init__(**params)
+        super().__init__(**params)  # type: ignore[no-untyped-call]
         self.api = api
         self.organization_id, self.orbit_id = str(organization_id), str(orbit_id)
         self._ticket = 0
@@ -64,7 +64,10 @@ class Store(param.Parameterized):
             self.param.update(**answer, loading=False)
 
 
-class Board(pn.viewable.Viewer):
+StoreT = TypeVar("StoreT", bound=Store)
+
+
+class Board(pn.viewable.Viewer, Generic[StoreT]):
     """Draws a store as blocks, and gives what a person does to the method ``do_<act>``.
 
     The same object is shown in the dashboard and in a notebook.
@@ -73,9 +76,9 @@ class Board(pn.viewable.Viewer):
     object_prefixes: ClassVar[tuple[str, ...]] = ()
     """Actions of notices (see `luml_app.core.events`) that make this board look again."""
 
-    def __init__(self, store: Store, places: Places | None = None, **params: Any) -> None:
-        super().__init__(**params)
-        self.store = store
+    def __init__(self, store: StoreT, places: Places | None = None, **params: Any) -> None:
+        super().__init__(**params)  # type: ignore[no-untyped-call]
+        self.store: StoreT = store
         self.places = places or Places.of(store.api, store.orbit_id)
         self.heads = False
         self._part = Part(on_act=self.act)
@@ -165,12 +168,11 @@ class Board(pn.viewable.Viewer):
             return b.notice("This could not be loaded.", error.message, act=retry)
         return b.notice("This could not be shown.", "The program has a fault here; the log says more.", act=retry)
 
+    def confirm(self, question: str, label: str, act: str, value: Any = None) -> None:
+        """Ask before something that cannot be undone."""
+        button = b.action(label, act, value, tone="bad")
+        self.message = b.notice("Are you sure?", question, tone="warn", act=button)
 
-def names(items: Sequence[str], limit: int = 3) -> str:
-    """A few names in a sentence.
-
-    >>> names(["a", "b", "c", "d", "e"])
-    'a, b, c and 2 more'
-    """
-    shown = ", ".join(items[:limit])
-    return f"{shown} and {len(items) - limit} more" if len(items) > limit else shown
+    def tell(self, title: str, text: str = "", act: Block | None = None) -> None:
+        """Say that something has been done."""
+        self.message = b.notice(title, text, tone="good", act=act)

@@ -6,6 +6,8 @@ import math
 from datetime import datetime
 from typing import Any
 
+DASH = "\u2013"
+_MINUS = "\u2212"
 MISSING: dict[str, Any] = {"missing": True}
 """A cell for a value that is not there; it shows a dash and says so."""
 
@@ -17,13 +19,13 @@ def number(value: float, digits: int = 4) -> str:
     ('0.9348', '12,345', '1.23e-05', '3')
     """
     if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else ("∞" if value > 0 else "−∞")
-    if isinstance(value, int) or value == int(value):
-        return f"{int(value):,}".replace("-", "−") if abs(value) < 1e15 else f"{value:.{digits}g}"
-    if abs(value) < 10**-digits:
-        return f"{value:.3g}".replace("-", "−", 1 if value < 0 else 0)
-    decimals = digits if abs(value) < 100 else 2
-    return f"{value:,.{decimals}f}".replace("-", "−")
+        return "NaN" if math.isnan(value) else ("∞" if value > 0 else f"{_MINUS}∞")
+    sign, size = (_MINUS if value < 0 else ""), abs(value)
+    if size == int(size) and size < 1e15:
+        return f"{sign}{int(size):,}"
+    if size < 10**-digits or size >= 1e15:
+        return f"{sign}{size:.3g}"
+    return f"{sign}{size:,.{digits if size < 100 else 2}f}"
 
 
 def plain(value: Any) -> str | dict[str, Any]:
@@ -91,6 +93,11 @@ STATUS_TONES = {
     "upload_failed": "bad",
     "deletion_failed": "bad",
 }
+
+
+def settled(name: str, why: str | None = None) -> dict[str, Any]:
+    """A status of which the good case needs no colour: only exceptions shall catch the eye."""
+    return {"text": name.replace("_", " "), "quiet": True} if STATUS_TONES.get(name) == "good" else status(name, why)
 
 
 def status(name: str, why: str | None = None) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class Part(JSComponent):
     def __init__(self, on_act: OnAct | None = None, **params: Any) -> None:
         params.setdefault("sizing_mode", "stretch_width")
         params.setdefault("margin", 0)
-        super().__init__(**params)
+        super().__init__(**params)  # type: ignore[no-untyped-call]
         self._on_act = on_act
 
     def draw(self, blocks: list[Block]) -> None:
@@ -43,12 +43,9 @@ class Part(JSComponent):
             self.blocks = blocks
 
     def _handle_msg(self, data: Any) -> None:
-        if self._on_act is not None and isinstance(data, dict) and isinstance(data.get("act"), str):
-            in_background(lambda: self._act(data["act"], data.get("value")))
-
-    def _act(self, act: str, value: Any) -> None:
-        assert self._on_act is not None
-        self._on_act(act, value)
+        on_act = self._on_act
+        if on_act is not None and isinstance(data, dict) and isinstance(data.get("act"), str):
+            in_background(lambda: on_act(data["act"], data.get("value")))
 
 
 def in_background(work: Callable[[], None]) -> None:

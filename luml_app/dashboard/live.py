@@ -47,4 +47,4 @@ def _concerns(notice: Any, shell: Shell) -> bool:
     if not notice.action:  # something may have been missed
         return True
     here = notice.orbit_id is None or str(notice.orbit_id) == board.store.orbit_id
-    return here and notice.action.startswith(board.object_prefixes or ("\0",))
+    return here and str(notice.action).startswith(board.object_prefixes or ("\0",))

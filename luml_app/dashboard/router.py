@@ -33,7 +33,8 @@ export function render({ model }) {
     if (a.pathname + a.search !== here()) { model.url = a.pathname + a.search }
   }
   const typing = (e) => e.composedPath().some((n) => ["INPUT", "TEXTAREA", "SELECT"].includes(n.tagName))
-  const search = (node) => node.querySelector?.("[data-search]") || [...(node.querySelectorAll?.("*") || [])].reduce((found, n) => found || (n.shadowRoot && search(n.shadowRoot)), null)
+  const search = (node) => node.querySelector("[data-search]") ||
+    [...node.querySelectorAll("*")].reduce((found, n) => found || (n.shadowRoot && search(n.shadowRoot)), null)
   const key = (e) => {
     if (e.key !== "/" || e.ctrlKey || e.metaKey || e.altKey || typing(e)) return
     const field = search(document.body)

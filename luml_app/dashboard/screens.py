@@ -7,27 +7,52 @@ from typing import Any
 from luml_app.dashboard.addresses import ROOT, Address
 from luml_app.dashboard.workspace import Place
 from luml_widgets import blocks as b
+from luml_widgets.artifact_page import ArtifactPage
 from luml_widgets.artifact_table import ArtifactTable
 from luml_widgets.blocks import Block
 from luml_widgets.board import Board
+from luml_widgets.collection_list import CollectionList, CollectionPage
+from luml_widgets.deployment_card import DeploymentCard
+from luml_widgets.deployment_table import DeploymentTable
+from luml_widgets.home_board import HomeBoard
 from luml_widgets.places import Places
+from luml_widgets.satellite_list import SatelliteList
+from luml_widgets.track_board import TrackBoard, TrackList
 
-_HEADINGS = {"home": "Home"}
+_LISTS: dict[str, Any] = {
+    "home": HomeBoard,
+    "collections": CollectionList,
+    "artifacts": ArtifactTable,
+    "tracks": TrackList,
+    "deployments": DeploymentTable,
+    "satellites": SatelliteList,
+}
+_OBJECTS: dict[str, Any] = {"collections": CollectionPage, "tracks": TrackBoard, "deployments": DeploymentCard}
 
 
-def board_of(api: Any, place: Place, address: Address) -> Board | None:
+def board_of(api: Any, place: Place, address: Address) -> Board[Any] | None:
     """The widget for an address inside an orbit; None for one that nothing is at."""
-    make = _BOARDS.get((address.section, address.object_id is not None))
-    if make is None:
-        return None
-    board = make(api, place, address)
-    board.on_page()
+    board = _made(api, place, address)
+    if board is not None:
+        board.on_page()
     return board
+
+
+def _made(api: Any, place: Place, address: Address) -> Board[Any] | None:
+    ids = (api, place.organization_id, place.orbit_id)
+    places = Places(ROOT, place.orbit_id)
+    if address.section == "artifacts" and address.object_id:
+        return ArtifactPage(*ids, address.query.get("collection"), address.object_id, places=places)
+    if address.object_id:
+        return (
+            _OBJECTS[address.section](*ids, address.object_id, places=places) if address.section in _OBJECTS else None
+        )
+    return _LISTS[address.section](*ids, places=places) if address.section in _LISTS else None
 
 
 def heading_of(address: Address) -> str:
     """What the browser's tab says before the object's name is known."""
-    return _HEADINGS.get(address.section, address.section.capitalize())
+    return address.section.capitalize()
 
 
 def without_board(place: Place | None, address: Address) -> list[Block]:
@@ -44,10 +69,3 @@ def without_board(place: Place | None, address: Address) -> list[Block]:
         b.head("Welcome"),
         b.empty("No orbit yet", "An orbit is a workspace with a bucket. Create the first.", code),
     ]
-
-
-def _artifacts(api: Any, place: Place, address: Address) -> Board:
-    return ArtifactTable(api, place.organization_id, place.orbit_id, places=Places(ROOT, place.orbit_id))
-
-
-_BOARDS: dict[tuple[str, bool], Any] = {("artifacts", False): _artifacts}

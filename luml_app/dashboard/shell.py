@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 import panel as pn
-import panel_material_ui as pmui
+from panel_material_ui.template.base import Page
 
 from luml_app.dashboard import chrome, screens
 from luml_app.dashboard.addresses import HOME, ROOT, Address, read
@@ -42,8 +42,8 @@ class Shell:
         self.api = api
         self.workspace = Workspace(api)
         self.address = HOME
-        self.board: Board | None = None
-        self.router = Router(url=url)
+        self.board: Board[Any] | None = None
+        self.router = Router(url=url)  # type: ignore[no-untyped-call]
         self._top = Part(layout="shell-top")
         self._sections = Part(layout="shell-nav")
         self._plain = Part(on_act=self._act, layout="page")
@@ -51,12 +51,13 @@ class Shell:
         self.page = self._page()
         self.router.param.watch(lambda event: in_background(lambda: self.go(event.new)), "url")
 
-    def _page(self) -> pmui.Page:
+    def _page(self) -> Page:
         self._plain.draw([b.skeleton()])
         self._top.draw(chrome.top(self.workspace, None, HOME))
         self._sections.draw(chrome.sections(None, HOME))
-        return pmui.Page(
+        page = Page(  # type: ignore[no-untyped-call]
             title="",
+            busy_indicator=None,
             meta_title="LUML",
             header=[self._top],
             sidebar=[self._sections],
@@ -67,6 +68,8 @@ class Shell:
             theme_config=theme.mui_theme(),
             template=TEMPLATE,
         )
+        _forget_busy(page)
+        return page
 
     def begin(self) -> None:
         """Fill the frame, once the browser has it."""
@@ -118,6 +121,18 @@ class Shell:
     def _act(self, name: str, _value: Any) -> None:
         if name == "retry":
             self.go(self.router.url)
+
+
+def _forget_busy(page: Page) -> None:
+    """Cut the page off from Panel's process-wide `state.busy`.
+
+    `Page.busy` refers to it by a watcher that is never removed: it would keep every document that was ever opened,
+    and write into each of them, from any thread, whenever any session is busy.
+    """
+    state = pn.state
+    for watcher in list(state._param__private.watchers.get("busy", {}).get("value", [])):
+        if getattr(getattr(watcher.fn, "__self__", None), "self", None) is page:
+            state.param.unwatch(watcher)
 
 
 def shell(api: Any, url: str) -> Shell:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-import panel.io.server as panel_server  # must come before other parts of Bokeh's server: it patches their handlers
 import panel as pn
 from bokeh.application.handlers.function import FunctionHandler
 from bokeh.server.auth_provider import AuthProvider
@@ -15,6 +14,8 @@ from bokeh.server.server import BaseServer
 from bokeh.server.tornado import BokehTornado
 from bokeh.settings import settings as bokeh_settings
 from panel.io.application import Application, _eval_panel
+from panel.io.resources import DIST_DIR
+from panel.io.server import get_static_routes  # before Bokeh's server, whose handlers it patches
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.web import OutputTransform, RequestHandler
@@ -29,6 +30,7 @@ from luml_app.web.principal import credentials_of
 
 log = logging.getLogger(__name__)
 THREADS = 8
+_ROUTES = ("/app", "/app/(?P<path>.+)")
 _URL = "luml_url"
 _CSP = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' blob:; style-src 'self' 'unsafe-inline'; "
@@ -45,7 +47,7 @@ class Ui:
         self._server: BaseServer | None = None
         bokeh_settings.resources = "server"  # nothing from a CDN
         if pn.state._thread_pool is None:
-            pn.config.nthreads = THREADS
+            pn.config.nthreads = THREADS  # type: ignore[misc]
         self.application = self._build()
 
     def start(self, http: HTTPServer) -> None:
@@ -66,8 +68,8 @@ class Ui:
     def _build(self) -> BokehTornado:
         handler = FunctionHandler(partial(_eval_panel, self._page, None, "LUML", False, False))
         application = BokehTornado(
-            {"/app": Page(handler), "/app/(?P<path>.+)": Page(handler)},
-            extra_patterns=panel_server.get_static_routes({}),
+            {route: Dashboard(handler) for route in _ROUTES},  # type: ignore[no-untyped-call]
+            extra_patterns=get_static_routes({}),  # type: ignore[no-untyped-call]
             extra_websocket_origins=self._origins(),
             auth_provider=Guard(self._house),
             secret_key=self._house.keys.sessions.encode(),
@@ -77,7 +79,7 @@ class Ui:
             exclude_headers=["Cookie", "Authorization"],
             use_index=False,
             redirect_root=False,
-            ico_path=str(panel_server.DIST_DIR / "images" / "favicon.ico"),
+            ico_path=str(DIST_DIR / "images" / "favicon.ico"),
             unused_session_lifetime_milliseconds=15_000,
             check_unused_sessions_milliseconds=5_000,
         )
@@ -91,16 +93,15 @@ class Ui:
 
     def _page(self) -> Any:
         document = pn.state.curdoc
-        context = document.session_context
+        context: Any = document.session_context if document else None
         # The real request, not the token inside the page: the session cookie never leaves the server's memory.
         credentials = credentials_of(context.request._request)
         made = shell(self._house.api(credentials), context.token_payload.get(_URL, "/app"))
-        plug_leak(made.page)
         follow(self._house.hub, made, document)
         return made.page
 
 
-class Page(Application):
+class Dashboard(Application):
     """Remembers the address with which a page was asked for."""
 
     def process_request(self, request: Any) -> dict[str, Any]:
@@ -168,19 +169,3 @@ class Guard(AuthProvider):
     def logout_handler(self) -> None:
         """Belongs to the REST application, too."""
         return None
-
-
-def plug_leak(page: Any) -> None:
-    """Let go of a page when its session ends.
-
-    `Page.busy` of panel-material-ui is a reference to Panel's process-wide `state.busy`, whose watcher is never
-    removed; it would keep every document that was ever opened.
-    """
-
-    def let_go(_context: Any) -> None:
-        state = pn.state
-        for watcher in list(state._param__private.watchers.get("busy", {}).get("value", [])):
-            if getattr(getattr(watcher.fn, "__self__", None), "self", None) is page:
-                state.param.unwatch(watcher)
-
-    pn.state.on_session_destroyed(let_go)

@@ -78,7 +78,7 @@ const icon = (name) => h("svg", { class: "icon", viewBox: "0 0 16 16", "aria-hid
 export function render({ model, el }) {
   const root = document.createElement("div")
   const local = new Map() // what only the browser knows: which menu is open, what has just been copied
-  let timer = null, redraw = null
+  let timer = null
 
   const send = (act, value) => model.send_msg({ act, value: value ?? null })
   const later = (milliseconds, work) => { clearTimeout(timer); timer = setTimeout(work, milliseconds) }
@@ -109,7 +109,7 @@ export function render({ model, el }) {
     if (value.items) return menu(value)
     if (value.act) return button(value)
     const text = [value.text, value.sub != null && h("span", { class: "sub" }, cell(value.sub))]
-    const attrs = { title: value.title, class: [value.quiet && "quiet", value.mono && "mono", value.strong && "strong"].filter(Boolean).join(" ") || null }
+    const attrs = { title: value.title, class: [value.quiet && "quiet", value.mono && "mono", value.strong && "strong", value.clip && "clip"].filter(Boolean).join(" ") || null }
     if (value.href) return anchor(value.href, attrs, text)
     const meter = value.share != null && h("span", { class: "meter", "aria-hidden": "true" }, h("span", { style: `width:${Math.round(value.share * 100)}%` }))
     return h("span", attrs, meter, text)
@@ -134,8 +134,15 @@ export function render({ model, el }) {
     const key = `menu:${one.name || one.label}`, open = local.has(key)
     return h("span", { class: `menu ${align}`, key, onkeydown: (e) => { if (e.key === "Escape") { keep(key, null) } } },
       h("button", { class: `button ${one.plain ? "plain" : ""}`, type: "button", title: one.hint, "aria-haspopup": "menu", "aria-expanded": String(open), disabled: one.disabled || null,
-        onclick: (e) => { e.stopPropagation(); const was = open; closeMenus(); keep(key, was ? null : true) } }, one.label, icon("down")),
-      open && h("div", { class: "items", role: "menu" }, one.items.map((item) => menuItem(item, key))))
+        onclick: (e) => { e.stopPropagation(); const was = open; closeMenus(); keep(key, was ? null : below(e.currentTarget, align)) } }, one.label, icon("down")),
+      open && h("div", { class: "items", role: "menu", popover: "manual", style: local.get(key) }, one.items.map((item) => menuItem(item, key))))
+  }
+
+  // A menu lies in the browser's top layer, where no table or card can cut it off.
+  function below(opener, align) {
+    const box = opener.getBoundingClientRect()
+    const across = align === "end" || box.left > innerWidth * 0.6 ? `right:${document.documentElement.clientWidth - box.right}px` : `left:${box.left}px`
+    return box.bottom > innerHeight * 0.7 ? `${across};bottom:${innerHeight - box.top + 4}px` : `${across};top:${box.bottom + 4}px`
   }
 
   function menuItem(item, key) {
@@ -252,16 +259,19 @@ export function render({ model, el }) {
   function draw() {
     root.className = `luml ${isDark() ? "dark" : ""} ${model.layout || ""}`
     patch(root, model.blocks.map(block).filter(Boolean))
+    for (const items of root.querySelectorAll("[popover]")) if (items.isConnected && !items.matches(":popover-open")) items.showPopover()
   }
   const elsewhere = (e) => { if (!e.composedPath().includes(root) && [...local.keys()].some((k) => k.startsWith("menu:"))) { closeMenus(); draw() } }
   root.addEventListener("click", (e) => { if (!e.composedPath().some((n) => n.classList?.contains("menu"))) { closeMenus(); draw() } })
+  const moved = (e) => { if (![...(e.composedPath?.() || [])].some((n) => n.classList?.contains("items")) && [...local.keys()].some((k) => k.startsWith("menu:"))) { closeMenus(); draw() } }
   document.addEventListener("click", elsewhere, true)
+  document.addEventListener("scroll", moved, true)
   const observer = new MutationObserver(draw)
   observer.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] })
   observer.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-vscode-theme-kind"] })
   const clock = setInterval(draw, 20000)
   model.on("blocks", draw)
-  model.on("remove", () => { clearInterval(clock); observer.disconnect(); document.removeEventListener("click", elsewhere, true) })
+  model.on("remove", () => { clearInterval(clock); observer.disconnect(); document.removeEventListener("click", elsewhere, true); document.removeEventListener("scroll", moved, true) })
   draw()
   return root
 }

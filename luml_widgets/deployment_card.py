@@ -1,0 +1,169 @@
+"""One deployment: how it is, and a form to try it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import panel as pn
+
+from luml_app.schemas.deployments import Deployment
+from luml_widgets import blocks as b
+from luml_widgets import figures as f
+from luml_widgets import snippets, trial
+from luml_widgets.blocks import Block
+from luml_widgets.board import Board
+from luml_widgets.deployment_table import reason_of
+from luml_widgets.deployment_view import DeploymentView
+from luml_widgets.places import Places
+
+_POLL_MILLISECONDS = 3000
+
+
+class DeploymentCard(Board[DeploymentView]):
+    """A deployment with its live status, its address, what went wrong, and a form that calls it.
+
+    In the dashboard it follows the registry's notices; in a notebook it looks again every three seconds for as long
+    as the status is on its way to another.
+    """
+
+    object_prefixes: ClassVar[tuple[str, ...]] = ("deployment.",)
+
+    def __init__(
+        self, api: Any, organization_id: Any, orbit_id: Any, deployment_id: Any, *, places: Places | None = None
+    ) -> None:
+        super().__init__(DeploymentView(api, organization_id, orbit_id, deployment_id), places)
+        self.heads = True
+        self._poll: Any = None
+
+    @property
+    def title(self) -> str:
+        """The deployment's name."""
+        return self.store.deployment.name if self.store.deployment else ""
+
+    def start(self) -> None:
+        """Begin to load; in a notebook, keep looking while the status is changing."""
+        super().start()
+        in_notebook = pn.state.curdoc is None or pn.state.curdoc.session_context is None
+        if in_notebook and self._poll is None and not self.store.settled:
+            self._poll = pn.state.add_periodic_callback(self._look_again, period=_POLL_MILLISECONDS, count=400)
+
+    def _look_again(self) -> None:
+        self.store.load()
+        if self.store.settled and self._poll is not None:
+            self._poll.stop()
+            self._poll = None
+
+    def head(self) -> list[Block]:
+        """Name, way, and what can be done with it."""
+        one: Deployment | None = self.store.deployment
+        crumbs = [b.crumb("Deployments", self.places.section("deployments"))]
+        if one is None:
+            return [b.head(" ", crumbs=crumbs)]
+        model = {"text": one.artifact_name, "href": self.places.artifact(one.artifact_id, one.collection_id)}
+        note: list[Any] = [f.status(one.status), model, f"on {one.satellite_name}"]
+        note += [{"tags": one.tags}] if one.tags else []
+        actions = [b.menu("More", [b.action("Delete deployment", "ask_delete", tone="bad")], name="more")]
+        heads = [b.head(one.name, crumbs=crumbs, note=[*note, f.identifier(one.id)], actions=actions)]
+        return heads + ([b.prose(one.description)] if one.description else [])
+
+    def content(self) -> list[Block]:
+        """What is wrong, the trial, and the facts."""
+        one: Deployment = self.store.deployment
+        left = [*_trouble(one), *self._trial(one)]
+        return [b.columns(left, _facts(one, self.places))]
+
+    def _trial(self, one: Deployment) -> list[Block]:
+        if not one.inference_url:
+            return []
+        store = self.store
+        return [
+            b.section("Try it", [*self._form(one), *self._answer()]),
+            b.section("Call it", self._calls(one.inference_url, store.body)),
+        ]
+
+    def _form(self, one: Deployment) -> list[Block]:
+        store = self.store
+        if not store.inputs and "body" not in store.values:
+            return [b.skeleton(3)]
+        if store.as_json:
+            made = [
+                b.field("body", "Request", type="json", rows=10, value=store.values.get("body"), error=_error(store))
+            ]
+        else:
+            made = trial.fields(store.inputs, store.values, store.errors)
+        up = one.status in {"active", "not_responding"}
+        submit = b.action("Predict", "predict", busy=store.asking, disabled=not up, hint=None if up else "Not active")
+        label = "Use fields" if store.as_json else "Write as JSON"
+        more = [b.action(label, "as_json", not store.as_json)] if store.inputs else []
+        return [b.form("trial", made, submit, more)]
+
+    def _answer(self) -> list[Block]:
+        store = self.store
+        if store.refusal:
+            return [b.notice("No prediction.", store.refusal)]
+        if store.answer is None:
+            return []
+        return [b.bar(note=f"Answered in {store.answer.milliseconds:.0f} ms"), *trial.answer(store.answer.value)]
+
+    @staticmethod
+    def _calls(url: str, body: Any) -> list[Block]:
+        return [b.code(snippets.call_by_curl(url, body), "curl"), b.code(snippets.call_by_python(url, body), "Python")]
+
+    def do_predict(self, values: Any) -> None:
+        """Call the deployment with what was filled in."""
+        self.store.values = {**self.store.values, **{name: str(value) for name, value in dict(values or {}).items()}}
+        self.store.ask()
+
+    def do_as_json(self, on: Any) -> None:
+        """Turn between fields and JSON."""
+        self.store.write_as_json(bool(on))
+
+    def do_ask_delete(self, _value: Any) -> None:
+        """Ask before the deployment is taken down."""
+        name = self.store.deployment.name
+        self.confirm(f"{name} will be taken down, and its callers get no answers any more.", "Delete", "delete")
+
+    def do_delete(self, _value: Any) -> None:
+        """Take the deployment down."""
+        self.store.api.deployments.delete(*self.store.ids, self.store.deployment_id)
+        self.store.load()
+
+
+def _error(store: DeploymentView) -> str | None:
+    return next(iter(store.errors.values()), None)
+
+
+def _trouble(one: Deployment) -> list[Block]:
+    if one.status == "pending":
+        return [b.notice("On its way.", "The satellite is getting the model ready; this page follows.", tone="info")]
+    if one.status == "deletion_pending":
+        return [b.notice("Being taken down.", "The satellite stops the model; this page follows.", tone="info")]
+    if one.status == "not_responding":
+        text = "The satellite cannot reach the model at the moment. It tries again by itself."
+        return [b.notice("Not responding.", reason_of(one) or text, tone="warn")]
+    if one.status not in {"failed", "deletion_failed"}:
+        return []
+    title = "The deployment failed." if one.status == "failed" else "It could not be taken down."
+    said = str((one.error_message or {}).get("error") or "")
+    text = reason_of(one) or "The satellite gave no reason; its log says more."
+    return [b.notice(title, text), *([b.code(said, "What the satellite saw")] if said else [])]
+
+
+def _facts(one: Deployment, places: Places) -> list[Block]:
+    url = {"copy": one.inference_url, "label": "address"} if one.inference_url else f.MISSING
+    facts: list[tuple[str, Any]] = [
+        ("Status", f.status(one.status)),
+        ("Address", url),
+        ("Model", {"text": one.artifact_name, "href": places.artifact(one.artifact_id, one.collection_id)}),
+        ("Satellite", one.satellite_name),
+        ("Revision", f.number(one.revision.number)),
+        ("Digest", f.identifier(one.revision.digest, "sha256")),
+        ("Created by", one.created_by_user or f.MISSING),
+        ("Created", f.moment(one.created_at)),
+        ("Changed", f.moment(one.updated_at)),
+    ]
+    blocks = [b.section("About", [b.facts(facts)])]
+    for title, values in (("Environment", one.env_variables), ("Parameters", one.satellite_parameters)):
+        if values:
+            blocks.append(b.section(title, [b.facts([(name, f.plain(value)) for name, value in values.items()])]))
+    return blocks
