@@ -62,7 +62,7 @@ def test_the_build_context_holds_the_model_server_and_the_wheels(tmp_path: Path)
     (tmp_path / "some-1-py3-none-any.whl").write_bytes(b"wheel")
     with tarfile.open(fileobj=build_context(tmp_path, None)) as tar:
         names = tar.getnames()
-    assert {"Dockerfile", "requirements.txt", "model_server/__main__.py", "certificates"} <= set(names)
+    assert {"Dockerfile", "model_server/__main__.py", "certificates"} <= set(names)
     assert "wheelhouse/some-1-py3-none-any.whl" in names
 
 
