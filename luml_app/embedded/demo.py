@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from luml_app.client.objects import ArtifactHandle, DeploymentHandle
 from luml_app.client.orbits import OrbitHandle
@@ -19,6 +21,7 @@ NAME = "churn-demo"
 TRACK = "churn"
 ROWS = 2_000
 SEED = 7
+SATELLITE_SECONDS = 900.0
 Say = Callable[[str], None]
 
 
@@ -49,7 +52,7 @@ def run_demo(orbit: OrbitHandle, say: Say) -> None:
     track = orbit.track(TRACK)
     entry = track.promote(stored, "production")
     say(f"  track       {TRACK} version {entry.version} is in production: {_address(orbit, f'tracks/{track.data.id}')}")
-    live = _deployed(orbit, stored).wait()
+    live = _deployed(orbit, stored, say).wait()
     say(f"  deployment  {_address(orbit, f'deployments/{live.data.id}')}")
     _predict(live, model, _varied(model, _inputs(test)), say)
 
@@ -117,13 +120,27 @@ def _log_experiment(orbit: OrbitHandle, metrics: dict[str, float]) -> ArtifactHa
         return orbit.log_experiment(experiment, tags=["demo"])
 
 
-def _deployed(orbit: OrbitHandle, stored: ArtifactHandle) -> DeploymentHandle:
+def _deployed(orbit: OrbitHandle, stored: ArtifactHandle, say: Say) -> DeploymentHandle:
     """The demo's deployment; one that has failed is replaced."""
     alive = {"pending", "active", "not_responding"}
     for one in orbit.deployments():
         if one.data.name == NAME and one.data.artifact_id == stored.id and one.data.status in alive:
             return one
-    return stored.deploy(NAME)
+    return stored.deploy(NAME, satellite=_satellite(orbit, say))
+
+
+def _satellite(orbit: OrbitHandle, say: Say) -> UUID:
+    """The satellite of this machine, else the first that works; a new one may need minutes to prepare its runtime."""
+    deadline, told = time.monotonic() + SATELLITE_SECONDS, False
+    while time.monotonic() < deadline:
+        ready = [one for one in orbit.client.satellites.list(*orbit.ids) if one.status == "active"]
+        for one in sorted(ready, key=lambda one: one.name != "local"):
+            return one.id
+        if not told:
+            say("  satellite   has not started yet; waiting for it …")
+            told = True
+        time.sleep(0.5)
+    raise NotFound("No satellite has started in this orbit; `luml doctor` may know why.")
 
 
 def _varied(model: Any, customers: pd.DataFrame) -> pd.DataFrame:

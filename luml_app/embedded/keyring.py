@@ -10,5 +10,5 @@ from luml_app.embedded.home import Home
 def keys_of(settings: Settings) -> Keys:
     """The keys that ``LUML_SECRET_KEYS`` lists (newest first, commas between), else the home's own."""
     if settings.secret_keys:
-        return Keys([key.strip() for key in settings.secret_keys.split(",")])
+        return Keys([key.strip() for key in settings.secret_keys.split(",") if key.strip()])
     return Keys([Home(settings.home).prepare().key("master")])

@@ -6,48 +6,38 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from urllib.parse import urlsplit
-from uuid import UUID
 
 import httpx
+import msgspec
 
-from luml_app.client.settings import find_connection, save_connection
 from luml_app.core.migrating import migrate
 from luml_app.core.scope import Credentials
 from luml_app.core.settings import Settings
+from luml_app.embedded.access import give_access, stored_in
 from luml_app.embedded.children import Command
 from luml_app.embedded.home import Home
 from luml_app.embedded.keyring import keys_of
 from luml_app.embedded.leftovers import MARK
 from luml_app.embedded.postgres import Postgres
+from luml_app.embedded.screen import Running, screen
 from luml_app.embedded.supervisor import Supervisor
 from luml_app.resources.first_steps import FirstUser, first_orbit, first_user
-from luml_app.schemas.errors import ConfigurationError, Unauthenticated
+from luml_app.schemas.errors import ConfigurationError, Unavailable
+from luml_app.schemas.fields import Email, Password
 from luml_app.schemas.satellites import Satellite
 from luml_app.web.house import House
 from luml_app.web.local import LocalApi
 
 SATELLITE = "local"
-KEY_NAME = "luml up"
-PAIR_SECONDS = 180.0
+PAIR_SECONDS, PATIENT_SECONDS = 180.0, 8.0
+RUNTIMES = ("auto", "docker", "process")
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - what the operator has asked for
+_NOT_FOR_SATELLITES = ("LUML_DATABASE_URL", "LUML_SECRET_KEYS", "LUML_API_KEY")
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Running:
-    """What the start has found or made, for the screen that it prints."""
-
-    settings: Settings
-    user: FirstUser
-    link: str
-    api_key: str
-    key_kept_in: Path | None
-    organization_id: UUID
-    orbit_id: UUID
 
 
 def up(settings: Settings, *, demo: bool, say: Say) -> int:
@@ -56,27 +46,45 @@ def up(settings: Settings, *, demo: bool, say: Say) -> int:
     Raises the errors of its parts, each one clear sentence: a busy port, a home that cannot be used or is in use, a
     database that is newer than this code or does not start. Nothing is left half-made then, and no process running.
     """
+    _check(settings)
     home = Home(settings.home)
+    if not home.root.exists():
+        _with_free_port(settings)  # where nothing is yet, a busy port shall leave nothing, either
     with home.lock(), Supervisor(home.run, home.logs, mark=home.mark, report=say) as supervisor:
-        settings = _with_free_port(settings)
+        settings = _addressed(_with_free_port(replace(settings, home=home.root)))
         say(f"Starting LUML in {home.root} …")
         settings = _with_database(settings, home, supervisor)
         house = House.build(settings, keys_of(settings))
         try:
             running = _prepare(house)
-            supervisor.start(_server(settings), ready=lambda: _answers(settings.address))
-            known, key = _satellite_key(_api(house, running), running)
-            started = time.time()
-            supervisor.start(_satellite(settings, home, known, key))
-            satellite = _paired(_api(house, running), running, known.id, started)
+            with _password_not_lost(running.user, say):
+                supervisor.start(_server(settings), ready=lambda: _answers(settings))
+                satellite = _start_satellite(house, running, home, supervisor, say)
+                say(screen(running, satellite))
         finally:
             house.close()
-        say(_screen(running, satellite))
         if demo:
-            _run_demo(supervisor, running, home)
+            _run_demo(supervisor, running, home, say)
         supervisor.watch()
     say("Stopped.")
     return 0
+
+
+def _check(settings: Settings) -> None:
+    """See that the settings can work, before anything is made. Raises ConfigurationError, which names the variable."""
+    if settings.runtime not in RUNTIMES:
+        raise ConfigurationError(f"LUML_RUNTIME={settings.runtime!r} must be one of {', '.join(RUNTIMES)}.")
+    if not 0 <= settings.port < 65536:
+        raise ConfigurationError(f"LUML_PORT={settings.port} is no port; ports end at 65535.")
+    for variable, value, kind in (
+        ("LUML_ADMIN_EMAIL", settings.admin_email.strip(), Email),
+        ("LUML_ADMIN_PASSWORD", settings.admin_password or None, Password | None),
+    ):
+        try:
+            msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            raise ConfigurationError(f"{variable} cannot be used: {error}.") from None
+    stored_in(settings.config_file)
 
 
 def _with_free_port(settings: Settings) -> Settings:
@@ -93,6 +101,14 @@ def _with_free_port(settings: Settings) -> Settings:
         return replace(settings, port=probe.getsockname()[1])
 
 
+def _addressed(settings: Settings) -> Settings:
+    """The settings with an address that can be opened, also where the host is an IPv6 one or stands for all."""
+    if settings.public_url:
+        return settings
+    host = _EVERYWHERE.get(settings.host, f"[{settings.host}]" if ":" in settings.host else settings.host)
+    return replace(settings, public_url=f"http://{host}:{settings.port}")
+
+
 def _with_database(settings: Settings, home: Home, supervisor: Supervisor) -> Settings:
     if settings.database_url:
         return settings
@@ -104,56 +120,58 @@ def _with_database(settings: Settings, home: Home, supervisor: Supervisor) -> Se
 def _prepare(house: House) -> Running:
     """Schema, first user, organization, orbit, key and link; all of it found again the next time."""
     settings = house.settings
-    migrate(house.database)
+    _migrate(house)
     user = first_user(house.database, settings.admin_email, settings.admin_password)
     api = house.api(Credentials(user_id=user.id))
     organization_id, orbit_id = first_orbit(api)
-    api_key, kept_in = _api_key(house, api)
     link = settings.address + api.auth.create_link().path
-    return Running(settings, user, link, api_key, kept_in, organization_id, orbit_id)
+    return Running(settings, user, link, give_access(house, user.id), organization_id, orbit_id)
 
 
-def _api_key(house: House, api: LocalApi) -> tuple[str, Path | None]:
-    """The key of the config file while it is good, else a new one, kept there; and the file that holds it.
-
-    A config file that belongs to another server is left alone: its key could not be had again.
-    """
-    path, address = house.settings.config_file, house.settings.address
-    stored = find_connection(environment={"LUML_CONFIG_FILE": str(path)})
-    if stored.api_key and _opens(house, stored.api_key):
-        save_connection(address, stored.api_key, path)
-        return stored.api_key, path
-    for key in api.api_keys.list():
-        if key.name == KEY_NAME:
-            api.api_keys.delete(key.id)
-    made = api.api_keys.create(name=KEY_NAME).key
-    if stored.api_key and stored.address != address:
-        return made, None
-    return made, save_connection(address, made, path)
-
-
-def _opens(house: House, key: str) -> bool:
+def _migrate(house: House) -> None:
     try:
-        house.api(Credentials(token=key)).api_keys.validate()
-    except Unauthenticated:
-        return False
-    return True
+        migrate(house.database)
+    except Unavailable as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        raise ConfigurationError(f"The database cannot be reached; is LUML_DATABASE_URL right? {reason}") from error
 
 
-def _api(house: House, running: Running) -> LocalApi:
-    return house.api(Credentials(user_id=running.user.id))
+@contextmanager
+def _password_not_lost(user: FirstUser, say: Say) -> Iterator[None]:
+    """Show a password that was made just now even when the screen will not be: it can be had only this once."""
+    try:
+        yield
+    except BaseException:
+        if user.password:
+            say(f"The account {user.email} has been made, with the password {user.password} (shown this once).")
+        raise
 
 
 def _server(settings: Settings) -> Command:
     argv = (sys.executable, "-m", "luml_app.cli", "serve")
-    return Command("server", argv, settings.child_environment())
+    return Command("server", argv, _environment(settings))
 
 
-def _answers(address: str) -> bool:
+def _environment(settings: Settings, **variables: str) -> dict[str, str]:
+    return {**settings.child_environment(**variables), "LUML_ADMIN_PASSWORD": ""}
+
+
+def _answers(settings: Settings) -> bool:
+    host = _EVERYWHERE.get(settings.host, f"[{settings.host}]" if ":" in settings.host else settings.host)
     try:
-        return httpx.get(f"{address}/readyz", timeout=2, trust_env=False).is_success
+        return httpx.get(f"http://{host}:{settings.port}/readyz", timeout=2, trust_env=False).is_success
     except httpx.TransportError:
         return False
+
+
+def _start_satellite(house: House, running: Running, home: Home, supervisor: Supervisor, say: Say) -> Satellite | None:
+    """Start the local satellite; None when its pairing takes long. Raises ChildError when it ends at its start."""
+    api = house.api(Credentials(user_id=running.user.id))
+    known, key = _satellite_key(api, running)
+    pairing = _Pairing(api, running, known, say)
+    command = _satellite(running.settings, home, known, key)
+    supervisor.start(command, ready=pairing.is_over, patience=PAIR_SECONDS + 60)
+    return pairing.satellite
 
 
 def _satellite_key(api: LocalApi, running: Running) -> tuple[Satellite, str]:
@@ -167,16 +185,17 @@ def _satellite_key(api: LocalApi, running: Running) -> tuple[Satellite, str]:
 
 
 def _satellite(settings: Settings, home: Home, known: Satellite, key: str) -> Command:
-    variables = {
-        "SATELLITE_PORT": str(_gateway_port(settings, known)),
-        "LUML_ADDRESS": settings.address,
-        "SATELLITE_TOKEN": key,
-        "SATELLITE_RUNTIME": settings.runtime,
-        "SATELLITE_DATA": str(home.root / "satellite"),
-        "SATELLITE_SLUG": SATELLITE,
-    }
-    argv = (sys.executable, "-m", "satellite")
-    return Command("satellite", argv, settings.child_environment(**variables), grace=40.0)
+    environment = _environment(
+        settings,
+        SATELLITE_PORT=str(_gateway_port(settings, known)),
+        LUML_ADDRESS=settings.address,
+        SATELLITE_TOKEN=key,
+        SATELLITE_RUNTIME=settings.runtime,
+        SATELLITE_DATA=str(home.root / "satellite"),
+        SATELLITE_SLUG=SATELLITE,
+    )
+    own = {name: value for name, value in environment.items() if name not in _NOT_FOR_SATELLITES}
+    return Command("satellite", (sys.executable, "-m", "satellite"), own, grace=40.0)
 
 
 def _gateway_port(settings: Settings, known: Satellite) -> int:
@@ -190,67 +209,45 @@ def _gateway_port(settings: Settings, known: Satellite) -> int:
 
 def _is_free(host: str, port: int) -> bool:
     with closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         return probe.connect_ex((host, port)) != 0
 
 
-def _paired(api: LocalApi, running: Running, satellite_id: UUID, started: float) -> Satellite | None:
-    """The satellite once it has paired after `started`; None when that takes long (an image is being built)."""
-    deadline = time.monotonic() + PAIR_SECONDS
-    while time.monotonic() < deadline:
-        satellite = api.satellites.get(running.organization_id, running.orbit_id, satellite_id)
-        if satellite.last_seen_at and satellite.last_seen_at.timestamp() >= started and satellite.paired:
-            return satellite
-        time.sleep(0.1)
-    return None
+class _Pairing:
+    """Waits for the satellite to pair anew, for `PAIR_SECONDS`: building an image may take longer."""
+
+    def __init__(self, api: LocalApi, running: Running, known: Satellite, say: Say) -> None:
+        self.satellite: Satellite | None = None
+        self._api = api
+        self._ids = (running.organization_id, running.orbit_id, known.id)
+        self._seen_before = known.last_seen_at
+        self._started = time.monotonic()
+        self._say: Say | None = say
+
+    def is_over(self) -> bool:
+        """Whether it has paired, or has taken too long to be waited for."""
+        with suppress(Unavailable):
+            found = self._api.satellites.get(*self._ids)
+            if found.paired and found.last_seen_at != self._seen_before:
+                self.satellite = found
+        waited = time.monotonic() - self._started
+        if waited > PATIENT_SECONDS and self._say and not self.satellite:
+            self._say("The satellite prepares its runtime; the first time that may take minutes …")
+            self._say = None
+        return self.satellite is not None or waited > PAIR_SECONDS
 
 
-def _run_demo(supervisor: Supervisor, running: Running, home: Home) -> None:
+def _run_demo(supervisor: Supervisor, running: Running, home: Home, say: Say) -> None:
     """Run the demo in a process of its own, while the children are watched."""
-    variables = {"LUML_ADDRESS": running.settings.address, "LUML_API_KEY": running.api_key, MARK: home.mark}
+    variables = {"LUML_ADDRESS": running.settings.address, "LUML_API_KEY": running.access.api_key, MARK: home.mark}
     argv = [sys.executable, "-m", "luml_app.cli", "demo", "--orbit", str(running.orbit_id)]
-    environment = running.settings.child_environment(**variables)
+    environment = _environment(running.settings, **variables)
     # In a session of its own, so that the mark finds it after a `kill -9` of this process.
     process = subprocess.Popen(argv, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
         supervisor.watch(until=lambda: process.poll() is not None)
     finally:
         if process.poll() is None:
-            process.terminate()
+            process.kill()  # there is nothing that it would have to tidy up
             process.wait()
-
-
-def _screen(running: Running, satellite: Satellite | None) -> str:
-    settings, user = running.settings, running.user
-    password = f", password {user.password} (shown this once)" if user.password else ""
-    kept = (
-        f"also in {_short(running.key_kept_in)}"
-        if running.key_kept_in
-        else (f"{_short(settings.config_file)} belongs to another server and stays as it is")
-    )
-    lines = {
-        "Dashboard": f"{running.link}\n(signs you in, once, within ten minutes)",
-        "Account": f"{user.email}{password}",
-        "API key": f"{running.api_key}\n({kept})",
-        "Try": f'curl -H "Authorization: Bearer {running.api_key}" {settings.address}/v1/users/me/organizations',
-        "Satellite": _described(satellite),
-        "Data": str(settings.home),
-        "Stop": "Ctrl-C",
-    }
-    rows = [f"  {name:<11}" + text.replace("\n", "\n" + " " * 13) for name, text in lines.items()]
-    return "\n".join(["", f"LUML is running on {settings.address}", "", *rows, ""])
-
-
-def _described(satellite: Satellite | None) -> str:
-    if satellite is None:
-        return "still starting; it builds what its runtime needs"
-    deploy = satellite.capabilities.get("deploy") or {}
-    runtime, why = deploy.get("runtime", "paired"), deploy.get("runtime_reason")
-    return f"{satellite.name}: runtime {runtime}" + (f"\n({why})" if why else "")
-
-
-def _short(path: Path | None) -> str:
-    try:
-        return f"~/{path.relative_to(Path.home())}" if path else ""
-    except ValueError:
-        return str(path)
+    if process.returncode:
+        say("The demo has not come to its end; LUML runs on. Try again with `luml demo`.")

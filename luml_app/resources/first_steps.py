@@ -14,6 +14,7 @@ from luml_app.core.db import Database
 from luml_app.core.ids import new_id
 from luml_app.core.keys import new_token
 from luml_app.core.passwords import hash_password
+from luml_app.schemas.errors import Conflict
 
 ORGANIZATION, ORBIT = "My organization", "playground"
 
@@ -52,6 +53,8 @@ def first_orbit(api: Any) -> tuple[UUID, UUID]:
     orbits = api.orbits.list(organization.id)
     orbit = next((one for one in orbits if one.name == ORBIT), None) or next(iter(orbits), None)
     if orbit is None:
-        bucket = api.buckets.list(organization.id)[0]
+        bucket = next(iter(api.buckets.list(organization.id)), None)
+        if bucket is None:
+            raise Conflict(f"The organization {organization.name!r} has neither an orbit nor a bucket; add a bucket.")
         orbit = api.orbits.create(organization.id, name=ORBIT, bucket_secret_id=bucket.id)
     return organization.id, orbit.id
