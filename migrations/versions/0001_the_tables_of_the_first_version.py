@@ -311,7 +311,8 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("desired IN ('running', 'stopped', 'deleted')", name=op.f("deployments_desired_check")),
         sa.CheckConstraint(
-            "status IN ('pending', 'active', 'failed', 'deletion_pending', 'deletion_failed', 'not_responding', 'gone')",
+            "status IN ('pending', 'active', 'failed', 'deletion_pending', 'deletion_failed', "
+            "'not_responding', 'gone')",
             name=op.f("deployments_status_check"),
         ),
         sa.ForeignKeyConstraint(
