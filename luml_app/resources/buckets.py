@@ -109,6 +109,8 @@ def _secrets_of(body: BucketCreate | BucketUpdate) -> dict[str, str]:
 
 def _bucket(row: Any, orbits: Any, address: str) -> Bucket:
     columns = {name: getattr(row, name) for name in Bucket.__struct_fields__ if name != "orbits"}
+    if row.type == "s3":
+        columns["region"] = row.region or ""  # clients rely on a text
     if row.builtin:
         # The server's own address may change from start to start; the row does not need to know it.
         columns["endpoint"] = address

@@ -68,10 +68,10 @@ class Organizations(Resource):
             total_orbits=len(orbits),
             total_satellites=sum(orbit.total_satellites or 0 for orbit in orbits),
             total_artifacts=sum(orbit.total_artifacts or 0 for orbit in orbits),
-            members_limit=organization.members_limit,
-            orbits_limit=organization.orbits_limit,
-            satellites_limit=organization.satellites_limit,
-            artifacts_limit=organization.artifacts_limit,
+            members_limit=organization.members_limit or 0,
+            orbits_limit=organization.orbits_limit or 0,
+            satellites_limit=organization.satellites_limit or 0,
+            artifacts_limit=organization.artifacts_limit or 0,
             permissions=granted(self.scope.organization_role),
         )
 

@@ -1,0 +1,272 @@
+"""One valid call of every operation. Budgets, permissions, events and the contract are checked by playing them.
+
+A new operation needs a case here; `test_every_operation_has_a_case` says which are missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from luml_app.core.operations import Operation
+from luml_app.core.scope import Credentials
+from luml_app.core.service import Request
+from luml_app.resources import all_operations
+from tests.api.stage import CAPABILITIES, SATELLITE_TOKEN, Stage, announced, mark_uploaded
+from tests.cast import PASSWORD
+
+
+@dataclass
+class Case:
+    """What to send: `path` where it differs from the stage's own ids."""
+
+    body: Any = None
+    query: dict[str, Any] = field(default_factory=dict)
+    path: dict[str, Any] = field(default_factory=dict)
+    refresh_token: str | None = None
+
+
+Maker = Callable[[Stage], Case]
+CASES: dict[str, Maker] = {}
+OPERATIONS = all_operations()
+
+
+def case(name: str) -> Callable[[Maker], Maker]:
+    def register(maker: Maker) -> Maker:
+        CASES[name] = maker
+        return maker
+
+    return register
+
+
+def plain(name: str, body: Any = None, **query: Any) -> None:
+    CASES[name] = lambda stage: Case(body, query)
+
+
+def request_of(stage: Stage, operation: Operation, credentials: Credentials | None = None) -> Request:
+    """The case of an operation as a request of whom it is for, or of somebody else."""
+    played = CASES[operation.name](stage)
+    path = {name: played.path.get(name, stage.ids.get(name)) for name in operation.path_parameters}
+    token = {"user": stage.cast.alice.api_key, "satellite": SATELLITE_TOKEN, "anyone": None}[operation.by]
+    who = credentials or Credentials(token=token, refresh_token=played.refresh_token)
+    return Request(operation, path, played.query, played.body, who)
+
+
+def _signed_in(stage: Stage) -> dict[str, str]:
+    body = {"email": stage.cast.alice.email, "password": PASSWORD}
+    answer = stage.house.service.call(Request(OPERATIONS["auth.signin"], body=body))
+    return {name: value for name, (value, _) in answer.cookies.items()}
+
+
+plain("auth.signin", {"email": "alice@example.org", "password": PASSWORD})
+plain("auth.create_link")
+plain("auth.logout")
+plain("auth.me")
+plain("auth.update_me", {"full_name": "Alice Liddell", "password": "through the looking glass"})
+
+
+@case("auth.use_link")
+def _(stage: Stage) -> Case:
+    return Case(query={"token": stage.alice.auth.create_link().path.partition("token=")[2]})
+
+
+@case("auth.refresh")
+def _(stage: Stage) -> Case:
+    return Case(refresh_token=_signed_in(stage)["refresh_token"])
+
+
+@case("auth.logout")
+def _(stage: Stage) -> Case:
+    return Case(refresh_token=_signed_in(stage)["refresh_token"])
+
+
+@case("api_keys.create_default")
+def _(stage: Stage) -> Case:
+    stage.alice.api_keys.create_default()
+    return Case()
+
+
+@case("api_keys.delete_default")
+def _(stage: Stage) -> Case:
+    stage.alice.api_keys.create_default()
+    return Case()
+
+
+plain("api_keys.list")
+plain("api_keys.create", {"name": "of the notebook", "scopes": ["api"]})
+plain("api_keys.delete")
+plain("api_keys.validate")
+
+plain("organizations.list")
+plain("organizations.create", {"name": "Looking glass"})
+plain("organizations.get")
+plain("organizations.update", {"name": "Through the looking glass"})
+
+
+@case("organizations.delete")
+def _(stage: Stage) -> Case:
+    return Case(path={"organization_id": stage.alice.organizations.create(name="Empty").id})
+
+
+plain("orbits.list")
+
+
+@case("orbits.create")
+def _(stage: Stage) -> Case:
+    members = [{"user_id": str(stage.cast.bob.id), "role": "admin"}]
+    return Case({"name": "Kitchen", "bucket_secret_id": str(stage.cast.here.bucket_id), "members": members})
+
+
+plain("orbits.get")
+
+
+@case("orbits.update")
+def _(stage: Stage) -> Case:
+    other = stage.alice.buckets.create(stage.cast.here.organization_id, **BUCKET)
+    return Case({"name": "Flower bed", "bucket_secret_id": str(other.id)})
+
+
+@case("orbits.delete")
+def _(stage: Stage) -> Case:
+    here = stage.cast.here
+    made = stage.alice.orbits.create(here.organization_id, name="Empty", bucket_secret_id=here.bucket_id)
+    return Case(path={"orbit_id": made.id})
+
+
+BUCKET = {"endpoint": "s3.example.org", "bucket_name": "treacle", "access_key": "open", "secret_key": "sesame"}
+
+
+def _other_bucket(stage: Stage) -> dict[str, Any]:
+    return {"secret_id": stage.alice.buckets.create(stage.cast.here.organization_id, **BUCKET).id}
+
+
+plain("buckets.list")
+plain("buckets.create", BUCKET)
+plain("buckets.get")
+plain("buckets.probe_urls")
+CASES["buckets.update"] = lambda stage: Case({"region": "eu", "secret_key": "abracadabra"}, path=_other_bucket(stage))
+CASES["buckets.delete"] = lambda stage: Case(path=_other_bucket(stage))
+
+
+@case("uploads.multipart")
+def _(stage: Stage) -> Case:
+    size = 300 * 2**20
+    body = announced() | {"size": size}
+    upload = stage.alice.artifacts.create(*stage.path("collection_id"), **body).upload_details
+    place = {"bucket_id": str(upload.bucket_secret_id), "bucket_location": upload.bucket_location}
+    return Case({**place, "size": size, "upload_id": "0123456789abcdef0123456789abcdef"})
+
+
+plain("collections.create", {"name": "Flamingos", "type": "model", "tags": ["pink"]})
+plain("collections.list", search="cro", types=["model"], sort_by="total_artifacts")
+plain("collections.get")
+plain("collections.update", {"description": "with hedgehogs"})
+
+
+@case("collections.delete")
+def _(stage: Stage) -> Case:
+    return Case(path={"collection_id": stage.alice.collections.create(*stage.path(), name="Empty", type="model").id})
+
+
+plain("artifacts.create", announced())
+plain("artifacts.list", search="a", sort_by="accuracy", types=["model"])
+plain("artifacts.get")
+plain("artifacts.update", {"description": "sleepy", "tags": []})
+plain("artifacts.download_url")
+for name in ("artifacts.delete_url", "artifacts.delete", "artifacts.force_delete"):
+    CASES[name] = lambda stage: Case(path={"artifact_id": stage.spare.id})
+
+plain("tracks.create", {"name": "Lobster quadrille", "artifact_type": "model", "stages": ["one", "two"]})
+plain("tracks.list", search="tea", sort_by="total_entries")
+plain("tracks.get")
+plain("tracks.stages")
+plain("tracks.delete")
+
+
+@case("tracks.update")
+def _(stage: Stage) -> Case:
+    staging, _ = stage.alice.tracks.stages(*stage.path("track_id"))
+    stages = [{"name": "new"}, {"id": str(staging.id), "name": "renamed"}]
+    return Case({"name": "Mad tea party", "stages": stages})
+
+
+@case("track_entries.create")
+def _(stage: Stage) -> Case:
+    _, production = stage.alice.tracks.stages(*stage.path("track_id"))
+    return Case({"artifact_id": str(stage.spare.id), "stage_id": str(production.id)})
+
+
+@case("track_entries.update")
+def _(stage: Stage) -> Case:
+    _, production = stage.alice.tracks.stages(*stage.path("track_id"))
+    where = stage.path("track_id")
+    stage.alice.track_entries.create(*where, artifact_id=stage.spare.id, stage_id=production.id)
+    return Case({"stage_id": str(production.id)}, {"force": True})
+
+
+@case("track_entries.by_stage")
+def _(stage: Stage) -> Case:
+    staging, _ = stage.alice.tracks.stages(*stage.path("track_id"))
+    return Case(query={"stage_id": str(staging.id)})
+
+
+plain("track_entries.list", sort_by="stage")
+plain("track_entries.get")
+plain("track_entries.delete")
+CASES["track_entries.delete_many"] = lambda stage: Case({"entry_ids": [str(stage.ids["entry_id"])]})
+
+plain("satellites.create", {"name": "Cheshire cat"})
+plain("satellites.list", paired=True)
+plain("satellites.get")
+plain("satellites.update", {"description": "late"})
+plain("satellites.rotate_key")
+
+
+@case("satellites.delete")
+def _(stage: Stage) -> Case:
+    return Case(path={"satellite_id": stage.alice.satellites.create(*stage.path(), name="Empty").satellite.id})
+
+
+@case("deployments.create")
+def _(stage: Stage) -> Case:
+    ids = {name: str(stage.ids[name]) for name in ("satellite_id", "artifact_id")}
+    return Case({**ids, "name": "Second oracle", "env_variables": {"MOOD": "mad"}})
+
+
+plain("deployments.list")
+plain("deployments.get")
+plain("deployments.update", {"name": "Sibyl"})
+plain("deployments.delete")
+plain("deployments.force_delete")
+
+plain("agent.pair", {"base_url": "http://127.0.0.1:10", "capabilities": CAPABILITIES, "slug": "rabbit"})
+plain("agent.tasks", status="pending")
+plain("agent.update_task", {"status": "running", "lease_seconds": 30})
+
+
+@case("agent.renew_task")
+def _(stage: Stage) -> Case:
+    task = stage.satellite.agent.update_task(stage.ids["task_id"], status="running", lease_seconds=30)
+    return Case({"lease_token": str(task.lease_token), "lease_seconds": 60})
+
+
+plain("agent.deployments")
+plain("agent.deployment")
+plain("agent.update_deployment", {"status": "active", "inference_url": "http://127.0.0.1:9/d", "generation": 1})
+plain("agent.update_deployment_status", {"status": "failed"})
+
+
+@case("agent.delete_deployment")
+def _(stage: Stage) -> Case:
+    stage.alice.deployments.delete(*stage.path("deployment_id"))
+    return Case()
+
+
+CASES["agent.inference_access"] = lambda stage: Case({"api_key": stage.cast.alice.api_key})
+plain("agent.artifact")
+plain("agent.artifact_url")
+plain("agent.model")
+plain("agent.model_url")
+
+__all__ = ["CASES", "OPERATIONS", "Case", "mark_uploaded", "request_of"]

@@ -1,0 +1,59 @@
+"""What an operation may cost, and what it leaves in the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import event, func, select
+
+from luml_app.core import tables as t
+from luml_app.web.house import House
+from tests.api.cases import CASES, OPERATIONS, request_of
+from tests.api.stage import Stage
+
+READ, WRITE = 3, 5
+SILENT = {
+    "auth.refresh": "an open session goes on",
+    "uploads.multipart": "signs addresses, changes nothing",
+    "buckets.probe_urls": "signs addresses, changes nothing",
+    "agent.renew_task": "a heartbeat",
+    "agent.inference_access": "a question",
+}
+"""Operations by POST that leave no event, and why."""
+
+
+@contextmanager
+def counted(house: House) -> Iterator[list[str]]:
+    statements: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    event.listen(house.database.engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(house.database.engine, "before_cursor_execute", note)
+
+
+def events(house: House) -> int:
+    with house.database.read() as db:
+        return db.scalar(select(func.count()).select_from(t.events)) or 0
+
+
+def test_every_operation_has_a_case() -> None:
+    assert CASES.keys() == OPERATIONS.keys()
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_the_sql_budget_is_kept_and_every_write_leaves_an_event(name: str, stage: Stage) -> None:
+    operation = OPERATIONS[name]
+    stage.alice.auth.me()  # "last used" and "last seen" are fresh now: they are not written at each request
+    stage.satellite.agent.deployments()
+    request = request_of(stage, operation)
+    before = events(stage.house)
+    with counted(stage.house) as statements:
+        stage.house.service.call(request)
+    budget = READ if operation.reads else WRITE
+    assert len(statements) <= budget, "\n\n".join(statements)
+    assert (events(stage.house) > before) == (not operation.reads and name not in SILENT)
