@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import param
@@ -123,14 +123,14 @@ class ArtifactTable(Board[ArtifactList]):
             b.column("status", "Status", sort=True),
             b.column("created_at", "Created", sort=True),
         ]
-        spans = {name: self._span(name) for name in metrics}
-        rows = [self._row(one, spans) for one in store.rows]
+        figures = [Figures(name, store.rows) for name in metrics]
+        rows = [self._row(one, figures) for one in store.rows]
         sort = (store.sort_by, store.order)
         return b.table(
             "artifacts", columns, rows, sort=sort, select=True, busy=store.loading, label="Artifacts of this orbit"
         )
 
-    def _row(self, one: ArtifactListed, spans: dict[str, tuple[float, float]]) -> Block:
+    def _row(self, one: ArtifactListed, figures: list[Figures]) -> Block:
         name = one.name or one.file_name
         place = {} if self._on_open else {"href": self.places.artifact(one.id, one.collection_id)}
         collection = {"text": one.collection_name, "href": self.places.collection(one.collection_id), "quiet": True}
@@ -139,7 +139,7 @@ class ArtifactTable(Board[ArtifactList]):
             {"text": name, "title": one.description or name, **place},
             {"text": one.type, "quiet": True},
             *([] if single else [collection]),
-            *(metric_cell(one.extra_values, metric, spans[metric]) for metric in spans),
+            *(figure.cell(one.extra_values) for figure in figures),
             f.size(one.size),
             self._status(one),
             f.moment(one.created_at),
@@ -152,10 +152,6 @@ class ArtifactTable(Board[ArtifactList]):
             first = one.deployments[0]
             return f.status(first.status, f"Deployed as {first.name}")
         return f.settled(one.status)
-
-    def _span(self, metric: str) -> tuple[float, float]:
-        values = [v for one in self.store.rows if f.is_finite(v := one.extra_values.get(metric))]
-        return (min(values), max(values)) if values else (0.0, 0.0)
 
     def do_search(self, text: Any) -> None:
         """Search."""
@@ -199,12 +195,21 @@ EMPTY_TEXT = (
 )
 
 
-def metric_cell(values: dict[str, Any], name: str, span: tuple[float, float] | None = None) -> Any:
-    """A metric as a cell: the number, and where it lies between the smallest and the largest of the page."""
-    if name not in values:
-        return f.MISSING
-    value = values[name]
-    cell = f.plain(value)
-    if span and span[1] > span[0] and f.is_finite(value) and isinstance(cell, dict):
-        cell["share"] = (value - span[0]) / (span[1] - span[0])
-    return cell
+class Figures:
+    """One metric on a page: its decimals, and the span in which its values lie."""
+
+    def __init__(self, name: str, artifacts: Iterable[ArtifactListed]) -> None:
+        self._name = name
+        values: list[Any] = [value for one in artifacts if f.is_finite(value := one.extra_values.get(name))]
+        self._decimals = f.decimals_for(values)
+        self._low, self._high = (min(values), max(values)) if values else (0.0, 0.0)
+
+    def cell(self, values: dict[str, Any]) -> Any:
+        """The value of one artifact, and where it lies between the smallest and the largest of the page."""
+        if self._name not in values:
+            return f.MISSING
+        value = values[self._name]
+        cell = f.aligned(value, self._decimals)
+        if f.is_finite(value) and self._high > self._low:
+            cell["share"] = (value - self._low) / (self._high - self._low)
+        return cell

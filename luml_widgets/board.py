@@ -82,9 +82,8 @@ class Board(pn.viewable.Viewer, Generic[StoreT]):
         self.places = places or Places.of(store.api, store.orbit_id)
         self.heads = False
         self._part = Part(on_act=self.act)
-        self._drawing = threading.RLock()
         self.message: Block | None = None
-        self._started = False
+        self._started = self._ended = False
         store.param.watch(lambda *_: self.redraw(), [name for name in store.param if name != "name"])
 
     @property
@@ -92,10 +91,18 @@ class Board(pn.viewable.Viewer, Generic[StoreT]):
         """The real name of what is shown, once it is known."""
         return ""
 
-    def on_page(self) -> None:
-        """Be the whole page of the dashboard, with a title of its own."""
+    def take(self, part: Part) -> None:
+        """Be the whole page of the dashboard, with a title of its own, drawn into a part that is there already."""
         self.heads = True
-        self._part.layout = "page"
+        self._part = part
+        with part.lock:
+            part.on_act = self.act
+        self.start()
+
+    def end(self) -> None:
+        """Draw no more: another screen has taken the part."""
+        with self._part.lock:
+            self._ended = True
 
     def __panel__(self) -> Any:
         self.start()
@@ -114,8 +121,9 @@ class Board(pn.viewable.Viewer, Generic[StoreT]):
 
     def redraw(self) -> None:
         """Draw the store as it is now."""
-        with self._drawing:
-            self._part.draw(self.screen())
+        with self._part.lock:
+            if not self._ended:
+                self._part.draw(self.screen())
 
     def screen(self) -> list[Block]:
         """Everything to be seen: the content, or a sketch of it, and above it what went wrong."""

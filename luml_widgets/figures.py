@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +27,27 @@ def number(value: float, digits: int = 4) -> str:
     if size < 10**-digits or size >= 1e15:
         return f"{sign}{size:.3g}"
     return f"{sign}{size:,.{digits if size < 100 else 2}f}"
+
+
+def decimals_for(values: Iterable[Any]) -> int:
+    """How many decimals make a column of numbers readable: four significant digits of the largest, none for nothing.
+
+    >>> decimals_for([0.1234567, 0.5]), decimals_for([57.8, 856.4]), decimals_for([1, 2]), decimals_for([])
+    (4, 1, 0, 0)
+    """
+    finite = [abs(value) for value in values if is_finite(value)]
+    if not finite:
+        return 0
+    largest = max(finite)
+    most = 4 if largest < 10 else 2 if largest < 100 else 1
+    return next((d for d in range(most) if all(abs(round(v, d) - v) < 10**-9 for v in finite)), most)
+
+
+def aligned(value: Any, decimals: int) -> Any:
+    """A cell for a number in a column of numbers, with the decimals of the column."""
+    if not is_finite(value) or 0 < abs(value) < 10**-4 or abs(value) >= 1e9:
+        return plain(value)
+    return {"text": f"{value:,.{decimals}f}".replace("-", _MINUS), "title": repr(value)}
 
 
 def plain(value: Any) -> str | dict[str, Any]:

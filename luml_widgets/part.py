@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from panel.custom import JSComponent
 from luml_widgets import theme
 from luml_widgets.blocks import Block
 
-log = logging.getLogger(__name__)
 _DRAWING = Path(__file__).parent / "drawing"
 OnAct = Callable[[str, Any], None]
 
@@ -22,7 +21,7 @@ OnAct = Callable[[str, Any], None]
 class Part(JSComponent):
     """Draws `blocks`. A whole screen is one of these: one model in the document, however much is to be seen.
 
-    `on_act(name, value)` is called with what a person does.
+    `on_act(name, value)` is called with what a person does. `lock` is held while the part is drawn.
     """
 
     blocks = param.List(doc="What to draw; see `luml_widgets.blocks`.")
@@ -35,15 +34,23 @@ class Part(JSComponent):
         params.setdefault("sizing_mode", "stretch_width")
         params.setdefault("margin", 0)
         super().__init__(**params)  # type: ignore[no-untyped-call]
-        self._on_act = on_act
+        self.on_act = on_act
+        # Threads draw while the event loop may be making the browser's model of this part. Without the lock a drawing
+        # could fall between: after the blocks were read for the model, and before the model hears of changes.
+        self.lock = threading.RLock()
 
     def draw(self, blocks: list[Block]) -> None:
         """Show these blocks, if they are other ones."""
-        if blocks != self.blocks:
-            self.blocks = blocks
+        with self.lock:
+            if blocks != self.blocks:
+                self.blocks = blocks
+
+    def _get_model(self, *args: Any, **kwargs: Any) -> Any:
+        with self.lock:
+            return super()._get_model(*args, **kwargs)
 
     def _handle_msg(self, data: Any) -> None:
-        on_act = self._on_act
+        on_act = self.on_act
         if on_act is not None and isinstance(data, dict) and isinstance(data.get("act"), str):
             in_background(lambda: on_act(data["act"], data.get("value")))
 

@@ -66,7 +66,7 @@ class SatelliteList(Board[Satellites]):
         rows = [self._row(one, store.deployments.get(str(one.id), 0)) for one in store.satellites]
         table = b.table("satellites", columns, rows, busy=store.loading, label="Satellites of this orbit")
         unpaired = any(not one.paired for one in store.satellites)
-        return [table, *([b.prose(" "), b.section("Pair a satellite", [b.code(code, "Python")])] if unpaired else [])]
+        return [table, *([b.section("Pair a satellite", [b.code(code, "Python")])] if unpaired else [])]
 
     def _row(self, one: Satellite, deployments: int) -> Block:
         why = None if one.paired else "Not paired yet: start it with the key that was shown when it was created"

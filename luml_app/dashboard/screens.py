@@ -32,13 +32,6 @@ _OBJECTS: dict[str, Any] = {"collections": CollectionPage, "tracks": TrackBoard,
 
 def board_of(api: Any, place: Place, address: Address) -> Board[Any] | None:
     """The widget for an address inside an orbit; None for one that nothing is at."""
-    board = _made(api, place, address)
-    if board is not None:
-        board.on_page()
-    return board
-
-
-def _made(api: Any, place: Place, address: Address) -> Board[Any] | None:
     ids = (api, place.organization_id, place.orbit_id)
     places = Places(ROOT, place.orbit_id)
     if address.section == "artifacts" and address.object_id:

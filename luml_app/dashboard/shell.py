@@ -41,18 +41,17 @@ class Shell:
     def __init__(self, api: Any, url: str) -> None:
         self.api = api
         self.workspace = Workspace(api)
-        self.address = HOME
         self.board: Board[Any] | None = None
         self.router = Router(url=url)  # type: ignore[no-untyped-call]
         self._top = Part(layout="shell-top")
         self._sections = Part(layout="shell-nav")
-        self._plain = Part(on_act=self._act, layout="page")
-        self._body = pn.Column(self._plain, sizing_mode="stretch_width", margin=0)
+        self._body = Part(layout="page")
+        self._ticket = 0
         self.page = self._page()
         self.router.param.watch(lambda event: in_background(lambda: self.go(event.new)), "url")
 
     def _page(self) -> Page:
-        self._plain.draw([b.skeleton()])
+        self._body.draw([b.skeleton()])
         self._top.draw(chrome.top(self.workspace, None, HOME))
         self._sections.draw(chrome.sections(None, HOME))
         page = Page(  # type: ignore[no-untyped-call]
@@ -76,8 +75,9 @@ class Shell:
         self.go(self.router.url)
 
     def go(self, url: str) -> None:
-        """Show the screen of an address."""
-        address = read(url)
+        """Show the screen of an address. Of two that are asked for at once, the last one stays."""
+        self._ticket += 1
+        ticket, address = self._ticket, read(url)
         try:
             if not self.workspace.places:
                 self.workspace.load()
@@ -85,25 +85,25 @@ class Shell:
         except LumlError as error:
             self._failed(error)
             return
-        self._frame(place, address)
-        self._show(place, address)
+        with self._body.lock:
+            if ticket == self._ticket:
+                self._frame(place, address)
+                self._show(place, address)
 
     def _frame(self, place: Place | None, address: Address) -> None:
-        self.address = address
         self._top.draw(chrome.top(self.workspace, place, address))
         self._sections.draw(chrome.sections(place, address))
+        self.router.heading = f"{screens.heading_of(address)} · LUML"
 
     def _show(self, place: Place | None, address: Address) -> None:
-        board = screens.board_of(self.api, place, address) if place else None
-        self.board = board
-        if board is None:
-            self.router.heading = "LUML"
-            self._plain.draw(screens.without_board(place, address))
-            self._body[:] = [self._plain]
+        if self.board is not None:
+            self.board.end()
+        self.board = screens.board_of(self.api, place, address) if place else None
+        if self.board is None:
+            self._body.draw(screens.without_board(place, address))
             return
-        self.router.heading = f"{screens.heading_of(address)} · LUML"
-        board.store.param.watch(self._heard, ["error", "loaded"])
-        self._body[:] = [board]
+        self.board.store.param.watch(self._heard, ["error", "loaded"])
+        self.board.take(self._body)
 
     def _heard(self, event: Any) -> None:
         if isinstance(event.new, Unauthenticated):
@@ -115,8 +115,9 @@ class Shell:
         if isinstance(error, Unauthenticated):
             self.router.leave = f"/login?next={quote(self.router.url, safe='')}"
             return
-        self._plain.draw([b.notice("This could not be loaded.", error.message, act=b.action("Try again", "retry"))])
-        self._body[:] = [self._plain]
+        with self._body.lock:
+            self._body.on_act = self._act
+            self._body.draw([b.notice("This could not be loaded.", error.message, act=b.action("Try again", "retry"))])
 
     def _act(self, name: str, _value: Any) -> None:
         if name == "retry":

@@ -112,7 +112,7 @@ export function render({ model, el }) {
     const attrs = { title: value.title, class: [value.quiet && "quiet", value.mono && "mono", value.strong && "strong", value.clip && "clip"].filter(Boolean).join(" ") || null }
     if (value.href) return anchor(value.href, attrs, text)
     const meter = value.share != null && h("span", { class: "meter", "aria-hidden": "true" }, h("span", { style: `width:${Math.round(value.share * 100)}%` }))
-    return h("span", attrs, meter, text)
+    return h("span", attrs, meter, meter ? h("span", { class: "figure" }, text) : text)
   }
   const missing = () => h("span", { class: "missing", title: "not recorded", "aria-label": "not recorded" }, "–")
 
