@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parents[1] / "docs"
 PAGES = ("index", "concepts", "python", "cli", "rest", "satellites", "operations", "formats", "reference")
 _STATIC = Path(__file__).parent / "static"
 _PAGE_LINK = re.compile(r"^([a-z-]+)\.md(#.*)?$")
-_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+_POLICY = "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"
 
 
 def docs_routes() -> list[URLSpec]:
@@ -129,6 +129,7 @@ def _document(title: str, navigation: str, body: str) -> str:
 <title>{xhtml_escape(title)} · LUML</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="/docs/docs.css">
 </head>
 <body>

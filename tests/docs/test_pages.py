@@ -78,7 +78,7 @@ def test_internal_links_lead_somewhere(page: str) -> None:
     here = "/docs/" if page == "index" else f"/docs/{page}"
     for target in Links(html(page)).targets:
         path, _, anchor = target.partition("#")
-        if path.startswith(("https://", "/docs/images/")) or path in {"/docs/api", "/app", "/docs/docs.css"}:
+        if path.startswith(("https://", "data:", "/docs/images/")) or path in {"/docs/api", "/app", "/docs/docs.css"}:
             assert not path.startswith("/docs/images/") or (FOLDER / path.removeprefix("/docs/")).exists()
             continue
         assert (path or here) in anchors, f"{page} links to {target}, which is no page"
