@@ -159,13 +159,12 @@ def files(one: ArtifactDetails) -> list[Block]:
     return [b.bar(note=note), b.table("files", columns, rows, label="Files"), *more]
 
 
-def use(one: ArtifactDetails, organization_id: str, satellite_id: Any) -> list[Block]:
-    """Code that loads, serves and deploys."""
+def use(one: ArtifactDetails) -> list[Block]:
+    """Code that finds, loads and deploys."""
     blocks = [
-        b.section("Download", [b.code(snippets.pull(one), "Shell")]),
-        b.section("Load", [b.code(snippets.load(one), "Python")]),
-        b.section("Ask the registry", [b.code(snippets.get(organization_id, one), "Python")]),
+        b.section("Find", [b.code(snippets.find(one), "Python")]),
+        b.section("Load", [b.code(snippets.load(one), "Python"), b.code(snippets.pull(one), "Shell")]),
     ]
     if one.type == "model":
-        blocks.append(b.section("Deploy", [b.code(snippets.deploy(organization_id, one, satellite_id), "Python")]))
+        blocks.append(b.section("Deploy", [b.code(snippets.deploy(one), "Python")]))
     return blocks

@@ -45,7 +45,7 @@ def decimals_for(values: Iterable[Any]) -> int:
 
 def aligned(value: Any, decimals: int) -> Any:
     """A cell for a number in a column of numbers, with the decimals of the column."""
-    if not is_finite(value) or 0 < abs(value) < 10**-4 or abs(value) >= 1e9:
+    if not is_finite(value) or abs(value) < 10**-4 or abs(value) >= 1e9:
         return plain(value)
     return {"text": f"{value:,.{decimals}f}".replace("-", _MINUS), "title": repr(value)}
 

@@ -8,15 +8,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 import httpx
 import msgspec
 
-from luml_app.schemas.errors import Forbidden, Invalid, LumlError, Unavailable
+from luml_app.client.connections import explained, options
+from luml_app.client.wire import error_of
+from luml_app.schemas.errors import Unavailable
 
 SECONDS = 60.0
 MAX_ANSWER_BYTES = 5_000_000
+KEY_NAME = "Trying a deployment"
 _KEY_MINUTES = 30
 _keys: WeakKeyDictionary[Any, tuple[str, datetime]] = WeakKeyDictionary()
 _lock = threading.Lock()
@@ -35,13 +39,23 @@ def key_for(api: Any) -> str:
     own = getattr(getattr(api, "connection", None), "api_key", None)
     if own:
         return str(own)
+    now = datetime.now(UTC)
     with _lock:
-        key, ends = _keys.get(api, ("", datetime.min.replace(tzinfo=UTC)))
-        if ends < datetime.now(UTC) + timedelta(minutes=1):
-            ends = datetime.now(UTC) + timedelta(minutes=_KEY_MINUTES)
-            key = api.api_keys.create(name="Trying a deployment", scopes=["inference"], expires_at=ends).key
+        key, ends = _keys.get(api, ("", now))
+        if ends < now + timedelta(minutes=1):
+            _drop_ended(api, now)
+            ends = now + timedelta(minutes=_KEY_MINUTES)
+            name = f"{KEY_NAME} {uuid4().hex[:8]}"
+            key = api.api_keys.create(name=name, scopes=["inference"], expires_at=ends).key
             _keys[api] = key, ends
         return key
+
+
+def _drop_ended(api: Any, now: datetime) -> None:
+    """Tidy up: keys of earlier sessions that open nothing any more."""
+    for one in api.api_keys.list():
+        if one.name.startswith(KEY_NAME) and one.expires_at is not None and one.expires_at < now:
+            api.api_keys.delete(one.id)
 
 
 def call(url: str, key: str, body: dict[str, Any]) -> Answer:
@@ -50,47 +64,31 @@ def call(url: str, key: str, body: dict[str, Any]) -> Answer:
         raise Unavailable(f"The deployment's address {url!r} is not one that can be called.")
     started = time.perf_counter()
     try:
-        status, content = _post(url, key, body)
+        answer, content = _post(url, key, body)
     except httpx.TimeoutException as error:
         raise Unavailable(f"The deployment gave no answer within {SECONDS:.0f} seconds.") from error
-    except httpx.HTTPError as error:
-        place = urlsplit(url).netloc
-        raise Unavailable(f"Nothing answers at {place} ({error}). Is the satellite running and reachable?") from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        place = f"{urlsplit(url).netloc} ({explained(error)})"
+        raise Unavailable(f"Nothing answers at {place}. Is the satellite running and reachable?") from error
     taken = (time.perf_counter() - started) * 1000
-    if status >= 400:
-        raise _refusal(status, content)
+    if not answer.is_success:
+        raise error_of("compute", answer.status_code, answer.headers, content)
     try:
         return Answer(msgspec.json.decode(content), taken)
     except msgspec.DecodeError as error:
         raise Unavailable(f"The deployment's answer is not JSON: {error}") from error
 
 
-def _post(url: str, key: str, body: dict[str, Any]) -> tuple[int, bytes]:
+def _post(url: str, key: str, body: dict[str, Any]) -> tuple[httpx.Response, bytes]:
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     content = bytearray()
     # No redirects: the key is for this address.
-    with httpx.stream("POST", url, content=msgspec.json.encode(body), headers=headers, timeout=SECONDS) as answer:
+    with (
+        httpx.Client(**options(timeout=SECONDS)) as http,
+        http.stream("POST", url, content=msgspec.json.encode(body), headers=headers) as answer,
+    ):
         for piece in answer.iter_bytes():
             content += piece
             if len(content) > MAX_ANSWER_BYTES:
                 raise Unavailable("The answer is too large to be shown; call the deployment from your own code.")
-        return answer.status_code, bytes(content)
-
-
-def _refusal(status: int, content: bytes) -> LumlError:
-    said = _said(content)
-    if status in {401, 403}:
-        return Forbidden(f"The deployment does not accept the key: {said}")
-    if status in {400, 422}:
-        return Invalid(f"The model does not take this: {said}")
-    return Unavailable(f"The deployment answered {status}: {said}")
-
-
-def _said(content: bytes) -> str:
-    try:
-        detail = msgspec.json.decode(content).get("detail")
-    except (msgspec.DecodeError, AttributeError):
-        detail = None
-    if isinstance(detail, list):
-        return "; ".join(str(one.get("msg", one)) if isinstance(one, dict) else str(one) for one in detail)
-    return str(detail) if detail else content[:300].decode(errors="replace") or "(nothing more)"
+        return answer, bytes(content)

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from luml_app.client.connections import explained, options
 from luml_app.schemas.artifacts import ArtifactDetails
 from luml_app.schemas.errors import LumlError, Unavailable
 
@@ -25,11 +26,14 @@ def read_json(api: Any, organization_id: str, one: ArtifactDetails, member: str)
     signed = api.artifacts.download_url(organization_id, one.collection.orbit_id, one.collection_id, one.id)
     headers = {"Range": f"bytes={offset}-{offset + size - 1}"}
     try:
-        with httpx.stream("GET", signed.url, headers=headers, timeout=_SECONDS) as answer:
+        with (
+            httpx.Client(**options(timeout=_SECONDS)) as http,
+            http.stream("GET", signed.url, headers=headers) as answer,
+        ):
             if answer.status_code != 206:
                 raise Unavailable(f"The bucket answered {answer.status_code} when asked for a part of the file.")
             return msgspec.json.decode(answer.read())
     except httpx.HTTPError as error:
-        raise Unavailable(f"The bucket does not answer: {error}") from error
+        raise Unavailable(f"The bucket does not answer: {explained(error)}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise LumlError(f"{member} is not valid JSON: {error}") from error

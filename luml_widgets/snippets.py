@@ -8,34 +8,31 @@ from typing import Any
 
 from luml_app.schemas.artifacts import ArtifactDetails
 
-OPEN = "from luml_app import Client\n\nclient = Client()"
-
 
 def pull(one: ArtifactDetails) -> str:
     """Download the file."""
     return f"luml artifacts pull {one.id}"
 
 
+def find(one: ArtifactDetails) -> str:
+    """Find the artifact from Python."""
+    orbit, kind = one.collection.orbit_id, one.type
+    return f'from luml_app import Client\n\n{kind} = Client().orbit("{orbit}").artifact("{one.id}")'
+
+
 def load(one: ArtifactDetails) -> str:
-    """Load what has been downloaded."""
+    """Download and open the file."""
     if one.type == "model":
-        return f'from fnnx.stable.v1 import Runtime\n\nmodel = Runtime("{one.file_name}")\nmodel.compute(inputs, {{}})'
-    opened = f'info = read_artifact("{one.file_name}")\ninfo.manifest["payload"]'
-    return f"from luml_app.packaging import read_artifact\n\n{opened}"
+        opened = 'runtime = Runtime(str(path))\nruntime.compute({"…": […]}, {})'
+        return f"from fnnx.stable.v1 import Runtime\n\npath = model.download()\n{opened}"
+    opened = f'info = read_artifact({one.type}.download())\ninfo.manifest["payload"]'
+    return f"from luml_app import read_artifact\n\n{opened}"
 
 
-def get(organization_id: str, one: ArtifactDetails) -> str:
-    """Ask the registry for the artifact."""
-    ids = f'"{organization_id}", "{one.collection.orbit_id}", "{one.collection_id}", "{one.id}"'
-    return f"{OPEN}\nartifact = client.artifacts.get({ids})\nartifact.extra_values"
-
-
-def deploy(organization_id: str, one: ArtifactDetails, satellite_id: Any = None) -> str:
-    """Serve a model."""
-    return (
-        f'{OPEN}\nclient.deployments.create("{organization_id}", "{one.collection.orbit_id}",\n'
-        f'    name="{(one.name or one.file_name)[:100]}", artifact_id="{one.id}", satellite_id="{satellite_id or "…"}")'
-    )
+def deploy(one: ArtifactDetails) -> str:
+    """Serve a model, and call it."""
+    name = (one.name or one.file_name)[:100]
+    return f'deployment = model.deploy("{name}").wait()\ndeployment.predict(rows)    # a DataFrame, an array or a dict'
 
 
 def call_by_curl(url: str, body: Any) -> str:

@@ -7,17 +7,17 @@ from typing import Any
 from luml_app.dashboard.addresses import ROOT, Address
 from luml_app.dashboard.workspace import Place
 from luml_widgets import blocks as b
-from luml_widgets.artifact_page import ArtifactPage
-from luml_widgets.artifact_table import ArtifactTable
+from luml_widgets.artifact import ArtifactPage
+from luml_widgets.artifacts import ArtifactTable
 from luml_widgets.blocks import Block
 from luml_widgets.board import Board
-from luml_widgets.collection_list import CollectionList, CollectionPage
-from luml_widgets.deployment_card import DeploymentCard
-from luml_widgets.deployment_table import DeploymentTable
-from luml_widgets.home_board import HomeBoard
+from luml_widgets.collections import CollectionList, CollectionPage
+from luml_widgets.deployment import DeploymentCard
+from luml_widgets.deployments import DeploymentTable
+from luml_widgets.home import HomeBoard
 from luml_widgets.places import Places
-from luml_widgets.satellite_list import SatelliteList
-from luml_widgets.track_board import TrackBoard, TrackList
+from luml_widgets.satellites import SatelliteList
+from luml_widgets.tracks import TrackBoard, TrackList
 
 _LISTS: dict[str, Any] = {
     "home": HomeBoard,

@@ -116,8 +116,8 @@ export function render({ model, el }) {
   }
   const missing = () => h("span", { class: "missing", title: "not recorded", "aria-label": "not recorded" }, "–")
 
-  function copyable({ copy: text, label }) {
-    const key = `copied:${text}`, short = text.length > 14 ? `${text.slice(0, 4)}…${text.slice(-6)}` : text
+  function copyable({ copy: text, label, whole }) {
+    const key = `copied:${text}`, short = whole ? text : text.length > 14 ? `${text.slice(0, 4)}…${text.slice(-6)}` : text
     const say = local.has(key) ? "copied" : short
     return h("button", { class: "copyable mono", title: `${text}\nCopy ${label || ""}`, "aria-label": `Copy ${label || "id"} ${text}`,
       onclick: (e) => { e.stopPropagation(); copy(text, key) } }, say, icon("copy"))

@@ -21,9 +21,7 @@ EMPTY = (
 FIRST_STEP = """\
 from luml_app import Client
 
-client = Client()
-client.tracks.create("{organization}", "{orbit}", name="churn", artifact_type="model",
-                     stages=["staging", "production"])"""
+track = Client().orbit("{orbit}").track("churn", stages=["staging", "production"])"""
 
 
 class Tracks(PagedStore):
@@ -52,7 +50,7 @@ class TrackList(Board[Tracks]):
         """The table, or the first step."""
         store = self.store
         if not store.rows and not store.search:
-            code = FIRST_STEP.format(organization=store.organization_id, orbit=store.orbit_id)
+            code = FIRST_STEP.format(orbit=store.orbit_id)
             return [b.empty("No tracks yet", EMPTY, code)]
         tools = b.bar(search=store.search, placeholder="Search name, description", pager=store.pager)
         columns = [
@@ -152,7 +150,8 @@ class TrackBoard(Board[Versions]):
         store = self.store
         track: Track = store.track
         if not store.rows:
-            code = 'client.track_entries.create("{}", "{}", "{}", artifact_id="…")'.format(*store.ids, track.id)
+            orbit = f'Client().orbit("{store.orbit_id}")'
+            code = f'orbit = {orbit}\norbit.track("{track.name}").add(orbit.artifact("…"))'
             return [b.empty("No versions yet", "Add an uploaded artifact as the first version.", code)]
         stages = b.kpis([self._stage(stage, store.staged.get(str(stage.id))) for stage in track.stages])
         pager = [b.bar(pager=store.pager)] if store.pager else []

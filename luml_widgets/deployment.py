@@ -12,8 +12,8 @@ from luml_widgets import figures as f
 from luml_widgets import snippets, trial
 from luml_widgets.blocks import Block
 from luml_widgets.board import Board
-from luml_widgets.deployment_table import reason_of
 from luml_widgets.deployment_view import DeploymentView
+from luml_widgets.deployments import reason_of
 from luml_widgets.places import Places
 
 _POLL_MILLISECONDS = 3000
@@ -150,7 +150,7 @@ def _trouble(one: Deployment) -> list[Block]:
 
 
 def _facts(one: Deployment, places: Places) -> list[Block]:
-    url = {"copy": one.inference_url, "label": "address"} if one.inference_url else f.MISSING
+    url = {"copy": one.inference_url, "label": "address", "whole": True} if one.inference_url else f.MISSING
     facts: list[tuple[str, Any]] = [
         ("Status", f.status(one.status)),
         ("Address", url),

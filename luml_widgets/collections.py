@@ -9,7 +9,7 @@ import param
 from luml_app.schemas.collections import Collection, CollectionDetails
 from luml_widgets import blocks as b
 from luml_widgets import figures as f
-from luml_widgets.artifact_table import ArtifactTable
+from luml_widgets.artifacts import ArtifactTable
 from luml_widgets.blocks import Block
 from luml_widgets.board import Board
 from luml_widgets.pages import PagedStore
@@ -19,8 +19,7 @@ EMPTY = "A collection is a named group of artifacts of given types, such as the 
 FIRST_STEP = """\
 from luml_app import Client
 
-client = Client()
-client.collections.create("{organization}", "{orbit}", name="models", type="model")"""
+Client().orbit("{orbit}").collection("models", type="model")    # created, if it is not there"""
 
 
 class Collections(PagedStore):
@@ -53,8 +52,7 @@ class CollectionList(Board[Collections]):
         """Search and table, or the first step."""
         store = self.store
         if not store.rows and not store.search:
-            code = FIRST_STEP.format(organization=store.organization_id, orbit=store.orbit_id)
-            return [b.empty("No collections yet", EMPTY, code)]
+            return [b.empty("No collections yet", EMPTY, FIRST_STEP.format(orbit=store.orbit_id))]
         tools = b.bar(search=store.search, placeholder="Search name, description, tag", pager=store.pager)
         if not store.rows:
             return [tools, b.empty("Nothing matches", "No collection has this in its name, description or tags.")]

@@ -126,7 +126,7 @@ class ArtifactPage(Board[ArtifactView]):
         """The chosen tab."""
         one: ArtifactDetails = self.store.artifact
         tabs = b.tabs([b.choice(name.capitalize(), "tab", name, active=name == self.store.tab) for name in TABS])
-        draw = {"overview": self._overview, "files": parts.files, "use": self._use}[self.store.tab]
+        draw = {"overview": self._overview, "files": parts.files, "use": parts.use}[self.store.tab]
         return [tabs, *draw(one)]
 
     def _overview(self, one: ArtifactDetails) -> list[Block]:
@@ -134,10 +134,6 @@ class ArtifactPage(Board[ArtifactView]):
         left = [*parts.metrics(one), *parts.signature(one), *parts.contents(one)]
         left += parts.environment(store.environment, store.environment_error) if one.type == "model" else []
         return [b.columns(left, parts.about(one, self.places))]
-
-    def _use(self, one: ArtifactDetails) -> list[Block]:
-        first = self.store.satellites[0].id if self.store.satellites else None
-        return parts.use(one, self.store.organization_id, first)
 
     def _actions(self, one: ArtifactDetails) -> list[Block]:
         ready = one.status == "uploaded"

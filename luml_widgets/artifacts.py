@@ -26,11 +26,9 @@ _KINDS: tuple[tuple[str, list[str]], ...] = (
 )
 FIRST_STEP = """\
 from luml_app import Client
-from luml_app.packaging import save_model
 
-
-save_model(model, "churn.luml", X_train)   # a fitted estimator, and a sample of its input
-# in a shell:  luml artifacts push churn.luml --collection models"""
+orbit = Client().orbit()
+orbit.log_model(model, "churn", sample=X_train.head(), metrics={"accuracy": 0.93})"""
 
 
 class ArtifactTable(Board[ArtifactList]):
@@ -202,7 +200,8 @@ class Figures:
         self._name = name
         values: list[Any] = [value for one in artifacts if f.is_finite(value := one.extra_values.get(name))]
         self._decimals = f.decimals_for(values)
-        self._low, self._high = (min(values), max(values)) if values else (0.0, 0.0)
+        self._low: float = min(values, default=0.0)
+        self._high: float = max(values, default=0.0)
 
     def cell(self, values: dict[str, Any]) -> Any:
         """The value of one artifact, and where it lies between the smallest and the largest of the page."""

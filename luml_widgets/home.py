@@ -10,10 +10,10 @@ from luml_app.schemas.artifacts import ArtifactListed
 from luml_app.schemas.deployments import Deployment
 from luml_widgets import blocks as b
 from luml_widgets import figures as f
-from luml_widgets.artifact_table import EMPTY_TEXT, FIRST_STEP
+from luml_widgets.artifacts import EMPTY_TEXT, FIRST_STEP
 from luml_widgets.blocks import Block
 from luml_widgets.board import Board, Store
-from luml_widgets.deployment_table import reason_of
+from luml_widgets.deployments import reason_of
 from luml_widgets.places import Places
 
 RECENT = 8

@@ -18,9 +18,8 @@ EMPTY = "A deployment is a model that a satellite serves. Open a model and choos
 FIRST_STEP = """\
 from luml_app import Client
 
-client = Client()
-client.deployments.create("{organization}", "{orbit}",
-                          name="churn", artifact_id="…", satellite_id="…")"""
+model = Client().orbit("{orbit}").artifact("churn")    # by its name or id
+model.deploy("churn-live").wait()"""
 
 
 class Deployments(Store):
@@ -50,7 +49,7 @@ class DeploymentTable(Board[Deployments]):
         """The table, or the first step."""
         store = self.store
         if not store.deployments:
-            code = FIRST_STEP.format(organization=store.organization_id, orbit=store.orbit_id)
+            code = FIRST_STEP.format(orbit=store.orbit_id)
             return [b.empty("No deployments yet", EMPTY, code)]
         return [self._choices(store), deployments_table(self._wanted(store), self.places, busy=store.loading)]
 
