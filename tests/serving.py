@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from luml_app.client.http import AsyncClient
 from luml_app.web.house import House
 from luml_app.web.server import Server
+
+
+def until(condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:
+    """The first true value of `condition`; fails, saying `what` did not happen, after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"In {seconds:g} s it did not happen that {what}."
+        time.sleep(0.01)
+    return value
 
 
 class LoopThread:
