@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 PIECE = 2**20
 TRIES = 5
+FIRST_PAUSE = 0.4
+"""Seconds after the first failed attempt; doubled each time."""
 Progress = Callable[[int], None]
 """Called with the number of bytes that have gone over since the last call; below zero for bytes to be sent again."""
 
@@ -106,7 +108,7 @@ def _fetch_from(http: httpx.Client, url: str, start: int, file: BinaryIO, progre
             file.seek(0)
             file.truncate()
             progress(-start)
-        for piece in answer.iter_bytes(PIECE):
+        for piece in answer.iter_bytes():  # as they come: what waits to fill a larger piece is lost with the line
             file.write(piece)
             progress(len(piece))
 
@@ -207,4 +209,4 @@ def _pause(error: httpx.TransportError | Unavailable, attempt: int) -> None:
     if attempt >= TRIES:
         said = error.message if isinstance(error, Unavailable) else explained(error)
         raise TransferError(f"The transfer failed {TRIES} times, at last with: {said}") from error
-    time.sleep(0.2 * 2**attempt)
+    time.sleep(FIRST_PAUSE * 2 ** (attempt - 1))
