@@ -64,8 +64,9 @@ class JsonHandler(RequestHandler):
         self.write_json(body_of(error), status_of(error))
 
     def write_error(self, status_code: int, **_: Any) -> None:
-        """What Tornado itself refuses, in the same form."""
+        """What Tornado itself refuses, in the same form. It may not have read the body: the connection ends here."""
         self.set_header("Content-Type", "application/json")
+        self.set_header("Connection", "close")
         self.finish(msgspec.json.encode({"detail": self._reason}))
 
 
@@ -108,6 +109,7 @@ class OperationHandler(JsonHandler):
 
     def _refuse_body(self) -> None:
         self._pieces.clear()
+        self.set_header("Connection", "close")
         limit = self.house.settings.max_body_bytes
         self.write_failure(TooLarge(f"The body may have {limit} bytes; LUML_MAX_BODY_BYTES sets that."))
 
