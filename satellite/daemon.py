@@ -8,9 +8,9 @@ import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
-from satellite.capabilities import CAPABILITIES
+from satellite.capabilities import capabilities
 from satellite.gateway.settings import GatewaySettings
 from satellite.gateway.supervisor import GatewaySupervisor
 from satellite.jobs import Worker
@@ -60,7 +60,7 @@ class Daemon:
         reconciler = Reconciler(platform, runtime, rollout, settings.reconcile_seconds)
         worker = Worker(platform, reconciler, settings.lease_seconds, settings.poll_seconds, settings.workers)
         self.closers.callback(self.quiet_down, platform, runtime, rollout, reconciler, worker)
-        self.pair(platform, base_url)
+        self.pair(platform, base_url, capabilities(runtime.name, why))
         runtime.watch(reconciler.wake.set)
         reconciler.start()
         worker.start()
@@ -83,12 +83,12 @@ class Daemon:
         reconciler.join()
         rollout.close()
 
-    def pair(self, platform: RestPlatform, base_url: str) -> None:
+    def pair(self, platform: RestPlatform, base_url: str, abilities: dict[str, Any]) -> None:
         """Announce the satellite, as often as it takes; only a key that is refused is final."""
         pause = FIRST_PAUSE
         while not self.stopping.is_set():
             try:
-                satellite_id = platform.pair(base_url, CAPABILITIES, self.settings.slug)
+                satellite_id = platform.pair(base_url, abilities, self.settings.slug)
                 log.info("Paired with %s as %s", self.settings.platform_url, satellite_id)
                 return
             except Unauthorized:

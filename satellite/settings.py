@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Literal, get_args
 
 RuntimeChoice = Literal["auto", "docker", "process"]
-PRIVATE_PREFIXES = ("LUML_", "SATELLITE_", "PYTHON", "VIRTUAL_ENV")
+# What of the operator's environment a model sees: what libraries need to work, and nothing that may be a key.
+INHERITED = {
+    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR",
+    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+    "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER",
+    "NVIDIA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES",
+}  # fmt: skip
+INHERITED_PREFIXES = ("LC_", "XDG_", "DYLD_", "OMP_", "MKL_", "KMP_", "OPENBLAS_", "BLIS_", "NUMEXPR_", "VECLIB_")
 BUILD_PREFIXES = (
     "PIP_",
     "UV_",
@@ -142,9 +150,14 @@ def default_data(env: Mapping[str, str]) -> Path:
 
 
 def inherited_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What a model may see of this environment: everything but our own settings, keys and Python's switches."""
+    """What a model may see of this environment: a list of names, so that no operator's key is ever among it."""
     env = os.environ if env is None else env
-    return {name: value for name, value in env.items() if not name.startswith(PRIVATE_PREFIXES)}
+    return {name: value for name, value in env.items() if is_inherited(name.upper())}
+
+
+def is_inherited(name: str) -> bool:
+    """Whether a model may see the variable; `name` in capitals (proxies are often written small)."""
+    return name in INHERITED or name.startswith(INHERITED_PREFIXES)
 
 
 def build_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:

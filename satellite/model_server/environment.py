@@ -23,10 +23,14 @@ from typing import Any
 from packaging.markers import default_environment
 from packaging.requirements import InvalidRequirement, Requirement
 
+from .command import write_whole
+
 # What the model server imports itself; the model's own pins of the same packages win.
 SERVER_REQUIREMENTS = ("fnnx", "httptools", "msgspec", "numpy", "uvicorn", "uvloop; sys_platform != 'win32'")
 # Of a dependency's `extra_pip_args` only where to look is obeyed.
 INDEX_OPTIONS = {"--index-url", "--extra-index-url", "--find-links", "-i", "-f"}
+# uv does not read pip's variables.
+UV_NAMES = {"PIP_INDEX_URL": "UV_INDEX_URL", "PIP_EXTRA_INDEX_URL": "UV_EXTRA_INDEX_URL", "PIP_CERT": "SSL_CERT_FILE"}
 MARKER = "complete.json"
 ERROR_LINES = 15
 
@@ -142,38 +146,53 @@ def holds_with(marker: Any, extra: str) -> bool:
 
 
 def build(spec: EnvironmentSpec, folder: Path, uv: str, environment: Mapping[str, str]) -> None:
-    """Build the environment at `folder`; it appears there complete or not at all.
+    """Build the environment in `folder`, whose marker is written when all is there; without it, nothing is used.
 
-    `environment` is what uv sees: index settings, proxies and certificates pass through it unchanged.
-    Raises BuildFailed with the end of uv's own words.
+    `environment` is what uv sees: index settings, proxies and certificates. Raises BuildFailed with the end of uv's
+    own words.
     """
-    part = folder.with_name(folder.name + ".part")
-    for leftover in (part, folder):
-        shutil.rmtree(leftover, ignore_errors=True)
+    empty(folder)
     python = sys.executable if spec.python == running_python() else spec.python
+    inside = str(folder / "venv" / "bin" / "python")
     requirements = [*spec.requirements, *SERVER_REQUIREMENTS]
     try:
-        run_uv([uv, "venv", "--quiet", "--relocatable", "--python", python, str(part)], environment)
-        target = ["--python", str(part / "bin" / "python")]
-        run_uv([uv, "pip", "install", "--quiet", *target, *spec.options, "--", *requirements], environment)
-        mark(part, str(folder / "bin" / "python"))
-        part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        run_uv([uv, "venv", "--quiet", "--python", python, str(folder / "venv")], environment)
+        options = ["--quiet", "--python", inside, *spec.options]
+        run_uv([uv, "pip", "install", *options, "--", *requirements], environment)
+    except BaseException:
+        empty(folder)
+        raise
+    mark(folder, inside)
+
+
+def empty(folder: Path) -> None:
+    """Have an empty folder. It stays itself: in a container it is a mount, which cannot be removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.iterdir():
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def run_uv(command: list[str], environment: Mapping[str, str]) -> None:
     """One step of the builder."""
-    done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=for_uv(environment), capture_output=True, text=True, check=False)
     if done.returncode:
         words = (done.stderr or done.stdout).strip().splitlines()
         raise BuildFailed("\n".join(words[-ERROR_LINES:]))
 
 
+def for_uv(environment: Mapping[str, str]) -> dict[str, str]:
+    """pip's settings under the names that uv knows, where it has not been told otherwise."""
+    known = {uv: environment[pip] for pip, uv in UV_NAMES.items() if environment.get(pip)}
+    return {**known, **environment}
+
+
 def mark(folder: Path, python: str) -> None:
     """Say that an environment is complete, and which interpreter it is used through."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARKER).write_text(json.dumps({"python": python}))
+    write_whole(folder / MARKER, json.dumps({"python": python}))
 
 
 def python_of(folder: Path) -> str | None:

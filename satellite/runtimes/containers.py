@@ -15,6 +15,7 @@ LABEL = "ai.luml."
 PORT = "8080/tcp"
 MODEL = "/model"
 ENVIRONMENTS = "/environments"
+UV_CACHE = ".uv"
 WHEELHOUSE = "/wheelhouse"
 CERTIFICATE = "/certificates/ca.crt"
 CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")
@@ -24,15 +25,20 @@ IMAGE_PYTHON = "/opt/luml/bin/python"
 TMPFS = {"/tmp": "rw,nosuid,nodev,size=1g,mode=1777"}  # noqa: S108 (inside the container)
 
 
+def inside(environment: EnvironmentSpec) -> str:
+    """Where an environment lies in containers: the same place when it is built and when it is used."""
+    return f"{ENVIRONMENTS}/{environment.key}"
+
+
 def container_name(satellite: str, key: str) -> str:
     """The name of a replica's container on this engine."""
     return f"luml-{satellite}-{key}"
 
 
-def replica_container(spec: ReplicaSpec, satellite: str, image: str, python: str, environments: Path) -> dict[str, Any]:
+def replica_container(spec: ReplicaSpec, satellite: str, image: str, python: str, environment: Path) -> dict[str, Any]:
     """The arguments of `containers.run` for one replica.
 
-    `python` is the interpreter inside the container, `environments` the folder on this machine that holds them.
+    `python` is the interpreter inside the container, `environment` the folder on this machine that it was built in.
     """
     return {
         "image": image,
@@ -49,7 +55,7 @@ def replica_container(spec: ReplicaSpec, satellite: str, image: str, python: str
         "ports": {PORT: ("127.0.0.1", None)},
         "volumes": {
             str(spec.model): {"bind": MODEL, "mode": "ro"},
-            str(environments): {"bind": ENVIRONMENTS, "mode": "ro"},
+            str(environment): {"bind": inside(spec.environment), "mode": "ro"},
         },
         "mem_limit": spec.limits.memory,
         "memswap_limit": spec.limits.memory,
@@ -88,18 +94,21 @@ def builder_container(
     spec: EnvironmentSpec,
     satellite: str,
     image: str,
-    environments: Path,
+    environment: Path,
     owner: str,
     build: Mapping[str, str],
     wheelhouse: Path | None = None,
 ) -> dict[str, Any]:
     """The arguments of `containers.run` for the one-shot container that builds an environment.
 
-    It runs as `owner` (uid:gid), who owns the folder of environments. `build` are this machine's package index
-    settings; they pass through unchanged, but for certificates, whose file is mounted and named anew.
+    Packages may run code of their own while they are installed, so it sees one folder only, `environment`, and runs
+    as its `owner` (uid:gid). `build` are this machine's package index settings; they pass through unchanged, but for
+    certificates, whose file is mounted and named anew.
     """
-    variables = {**build, "UV_CACHE_DIR": f"{ENVIRONMENTS}/.uv", "UV_PYTHON_INSTALL_DIR": f"{ENVIRONMENTS}/.pythons"}
-    volumes = {str(environments): {"bind": ENVIRONMENTS, "mode": "rw"}}
+    folder = inside(spec)
+    # uv's cache lies on the same disk as the environment, for hard links instead of copies.
+    variables = {**build, "UV_CACHE_DIR": f"{folder}/{UV_CACHE}", "UV_PYTHON_INSTALL_DIR": f"{folder}/.pythons"}
+    volumes = {str(environment): {"bind": folder, "mode": "rw"}}
     if certificate := certificate_of(build):
         volumes[certificate] = {"bind": CERTIFICATE, "mode": "ro"}
         variables |= dict.fromkeys(CERTIFICATE_VARIABLES, CERTIFICATE)
@@ -110,7 +119,7 @@ def builder_container(
     return {
         "image": image,
         "entrypoint": [IMAGE_PYTHON, SERVER],
-        "command": ["environment", "--folder", f"{ENVIRONMENTS}/{spec.key}", "--spec", spec.to_json()],
+        "command": ["environment", "--folder", folder, "--spec", spec.to_json()],
         "environment": variables,
         "labels": {f"{LABEL}satellite": satellite, f"{LABEL}builder": spec.key},
         "volumes": volumes,

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import secrets
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,12 +21,13 @@ from satellite.model_server.command import write_whole
 from satellite.runtimes.containers import (
     LABEL,
     PORT,
+    UV_CACHE,
     builder_container,
     certificate_of,
     container_name,
     replica_container,
 )
-from satellite.runtimes.image import build_context, image_tag
+from satellite.runtimes.image import STAGE_LABEL, build_context, image_tag, pip_settings
 from satellite.runtimes.interface import Observed, Phase, ReplicaSpec, RuntimeFailure, Unknown
 from satellite.settings import Settings
 
@@ -35,7 +37,8 @@ STOP_SECONDS = 12
 BUILD_SECONDS = 3600
 API_SECONDS = 60
 PHASES: dict[str, Phase] = {"running": "running", "paused": "running", "exited": "exited", "dead": "exited"}
-INDEX_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+# The engine knows these arguments by itself, and keeps them out of the image's history.
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
 
 class DockerRuntime:
@@ -85,12 +88,12 @@ class DockerRuntime:
         build = self.settings.build
         try:
             images.build(
-                fileobj=build_context(self.settings.wheelhouse, certificate_of(build)),
+                fileobj=build_context(self.settings.wheelhouse, certificate_of(build), pip_settings(build)),
                 custom_context=True,
                 tag=self.tag,
                 buildargs={
                     "BASE": self.settings.base_image,
-                    **{name: build[name] for name in INDEX_ARGUMENTS if name in build},
+                    **{name: build[name] for name in PROXIES if name in build},
                 },
                 rm=True,
                 forcerm=True,
@@ -101,6 +104,14 @@ class DockerRuntime:
             raise RuntimeFailure("the build failed", " ".join(lines[-3:])) from error
         except docker.errors.APIError as error:
             raise RuntimeFailure("the build failed", explanation(error)) from error
+        finally:
+            if pip_settings(build):
+                self.forget_first_stage()
+
+    def forget_first_stage(self) -> None:
+        """Remove the layers that held the index settings: there may be a password in them."""
+        with contextlib.suppress(Unknown, docker.errors.APIError), engine():
+            self.client().images.prune(filters={"dangling": True, "label": STAGE_LABEL})
 
     def ensure_base(self) -> None:
         """Have the base image here, pulling it where it is not; raises RuntimeFailure."""
@@ -125,7 +136,8 @@ class DockerRuntime:
         python = self.python_for(spec)
         if self.closing.is_set():
             raise Unknown("The satellite is stopping")
-        arguments = replica_container(spec, self.satellite, self.tag, python, self.environments.folder)
+        environment = self.environments.folder / spec.environment.key
+        arguments = replica_container(spec, self.satellite, self.tag, python, environment)
         try:
             with engine():
                 self.client().containers.run(**arguments)
@@ -201,14 +213,15 @@ class DockerRuntime:
     def python_for(self, spec: ReplicaSpec) -> str:
         """The interpreter of the model's environment inside the container, built by a one-shot container if needed."""
         try:
-            return self.environments.ensure(spec.environment, lambda folder: self.build_environment(spec))
+            return self.environments.ensure(spec.environment, lambda folder: self.build_environment(spec, folder))
         except BuildFailed as error:
             raise RuntimeFailure("The model's Python environment could not be built", str(error)) from error
 
-    def build_environment(self, spec: ReplicaSpec) -> None:
+    def build_environment(self, spec: ReplicaSpec, folder: Path) -> None:
         """Run the builder to its end; raises BuildFailed with what it printed last."""
+        folder.mkdir(exist_ok=True)  # or the engine makes it, as root
         arguments = builder_container(
-            spec.environment, self.satellite, self.tag, self.environments.folder,
+            spec.environment, self.satellite, self.tag, folder,
             f"{os.getuid()}:{os.getgid()}", self.settings.build, self.settings.wheelhouse,
         )  # fmt: skip
         try:
@@ -217,7 +230,10 @@ class DockerRuntime:
         except docker.errors.APIError as error:
             raise BuildFailed(explanation(error)) from error
         with engine(), removed_at_the_end(container):
-            if container.wait(timeout=BUILD_SECONDS)["StatusCode"]:
+            failed = container.wait(timeout=BUILD_SECONDS)["StatusCode"]
+            shutil.rmtree(folder / UV_CACHE, ignore_errors=True)
+            if failed:
+                shutil.rmtree(folder, ignore_errors=True)
                 raise BuildFailed(container.logs(tail=20).decode(errors="replace").strip())
 
 

@@ -52,11 +52,12 @@ class ProcessRuntime:
 
     name = "process"
 
-    def __init__(self, folder: Path, inherited: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, inherited: Mapping[str, str], build: Mapping[str, str] | None = None) -> None:
         self.folder = folder / "replicas"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.environments = EnvironmentCache(folder / "environments" / "process")
         self.inherited = inherited
+        self.build = build or {}
         self.children: dict[str, subprocess.Popen[bytes]] = {}
         self.lock = threading.Lock()
         self.closing = threading.Event()
@@ -192,8 +193,8 @@ class ProcessRuntime:
             raise RuntimeFailure("The model's Python environment could not be built", str(error)) from error
 
     def builder_variables(self) -> dict[str, str]:
-        """uv sees everything that this process sees but our own settings."""
-        return dict(self.inherited)
+        """uv sees what a model sees, and where packages are found."""
+        return {**self.inherited, **self.build}
 
     def variables(self, spec: ReplicaSpec) -> dict[str, str]:
         """The environment of a replica: what may be inherited, what the deployment says, and ours on top."""

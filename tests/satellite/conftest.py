@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from satellite.daemon import Daemon
-from satellite.settings import Settings, inherited_environment
+from satellite.settings import Settings, build_environment, inherited_environment
 from tests.satellite.contract_server import TOKEN, ContractServer
 from tests.satellite.models import write_model
 
@@ -41,7 +41,7 @@ def settings(tmp_path: Path) -> Callable[..., Settings]:
         values: dict[str, Any] = {
             "platform_url": server.url, "token": TOKEN, "data": tmp_path / "satellite", "runtime": "process",
             "reconcile_seconds": 0.3, "poll_seconds": 2.0, "lease_seconds": 2.0, "drain_seconds": 5.0,
-            "inherited": inherited_environment(),
+            "inherited": inherited_environment(), "build": build_environment(),
         }  # fmt: skip
         return Settings(**(values | changes))
 

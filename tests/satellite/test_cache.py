@@ -153,6 +153,14 @@ def test_satisfied_pins_need_no_environment() -> None:
     assert unmet(EnvironmentSpec(running_python(), ("nothing; sys_platform == 'plan9'",))) is None
 
 
+def test_uv_is_told_what_pip_is_told() -> None:
+    told = environment.for_uv({"PIP_INDEX_URL": "https://a", "PIP_EXTRA_INDEX_URL": "https://b", "PATH": "/bin"})
+    assert (told["UV_INDEX_URL"], told["UV_EXTRA_INDEX_URL"], told["PATH"]) == ("https://a", "https://b", "/bin")
+    assert (
+        environment.for_uv({"PIP_INDEX_URL": "https://a", "UV_INDEX_URL": "https://c"})["UV_INDEX_URL"] == "https://c"
+    )
+
+
 def test_conditions_and_options_of_a_model_are_read() -> None:
     spec = spec_of({
         "python_version": "3.12.4",

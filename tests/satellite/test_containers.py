@@ -7,7 +7,7 @@ from pathlib import Path
 
 from satellite.model_server.environment import EnvironmentSpec
 from satellite.runtimes.containers import builder_container, replica_container
-from satellite.runtimes.image import build_context, image_tag
+from satellite.runtimes.image import build_context, image_tag, pip_settings
 from satellite.runtimes.interface import ReplicaSpec
 from satellite.settings import Limits
 
@@ -15,7 +15,8 @@ ENVIRONMENT = EnvironmentSpec("3.11", ("numpy==2.0.0",))
 SPEC = ReplicaSpec(
     "dep", "rev", Path("/models/abc"), "abc", ENVIRONMENT, {"A": "1"}, {"key": "s"}, Limits(1024, 1.5, 64)
 )
-CONTAINER = replica_container(SPEC, "sat", "image:1", "/environments/k/bin/python", Path("/envs"))
+BUILT = Path("/envs") / ENVIRONMENT.key
+CONTAINER = replica_container(SPEC, "sat", "image:1", "/environments/k/bin/python", BUILT)
 
 
 def test_a_replica_is_limited() -> None:
@@ -32,6 +33,7 @@ def test_a_replica_may_do_nothing_but_serve() -> None:
     assert list(CONTAINER["tmpfs"]) == ["/tmp"]
     assert "user" not in CONTAINER  # the image's own, which is not root
     assert {volume["mode"] for volume in CONTAINER["volumes"].values()} == {"ro"}
+    assert set(CONTAINER["volumes"]) == {"/models/abc", str(BUILT)}
 
 
 def test_a_replica_is_reached_from_this_machine_only() -> None:
@@ -48,14 +50,20 @@ def test_a_replica_is_found_again_by_its_labels() -> None:
 
 def test_the_builder_is_handed_index_settings_and_certificates() -> None:
     build = {"PIP_INDEX_URL": "https://mirror.example/simple", "SSL_CERT_FILE": "/etc/ca.pem", "SSL_CERT_DIR": "/etc"}
-    builder = builder_container(ENVIRONMENT, "sat", "image:1", Path("/envs"), "7:7", build, Path("/wheels"))
+    builder = builder_container(ENVIRONMENT, "sat", "image:1", BUILT, "7:7", build, Path("/wheels"))
     assert builder["environment"]["PIP_INDEX_URL"] == "https://mirror.example/simple"
     assert builder["environment"]["SSL_CERT_FILE"] == "/certificates/ca.crt"
     assert "SSL_CERT_DIR" not in builder["environment"]
     assert builder["volumes"]["/etc/ca.pem"] == {"bind": "/certificates/ca.crt", "mode": "ro"}
-    assert builder["volumes"]["/envs"]["mode"] == "rw"
     assert builder["environment"]["UV_FIND_LINKS"] == "/wheelhouse"
     assert builder["user"] == "7:7"
+
+
+def test_the_builder_writes_to_the_folder_of_its_environment_only() -> None:
+    builder = builder_container(ENVIRONMENT, "sat", "image:1", BUILT, "7:7", {"UV_CACHE_DIR": "/elsewhere"})
+    assert builder["volumes"] == {str(BUILT): {"bind": f"/environments/{ENVIRONMENT.key}", "mode": "rw"}}
+    assert builder["environment"]["UV_CACHE_DIR"].startswith(f"/environments/{ENVIRONMENT.key}/")
+    assert builder["environment"]["UV_PYTHON_INSTALL_DIR"].startswith(f"/environments/{ENVIRONMENT.key}/")
 
 
 def test_the_build_context_holds_the_model_server_and_the_wheels(tmp_path: Path) -> None:
@@ -64,6 +72,19 @@ def test_the_build_context_holds_the_model_server_and_the_wheels(tmp_path: Path)
         names = tar.getnames()
     assert {"Dockerfile", "model_server/__main__.py", "certificates"} <= set(names)
     assert "wheelhouse/some-1-py3-none-any.whl" in names
+
+
+def test_index_settings_travel_in_a_file() -> None:
+    settings = pip_settings(
+        {"PIP_INDEX_URL": "https://u:p@mirror.example/simple", "PIP_EXTRA_INDEX_URL": "https://a  https://b"}
+    )
+    assert (
+        settings == "[global]\nindex-url = https://u:p@mirror.example/simple\nextra-index-url = https://a https://b\n"
+    )
+    with tarfile.open(fileobj=build_context(None, None, settings)) as tar:
+        file = tar.extractfile("settings/pip.conf")
+        assert file and file.read().decode() == settings
+    assert pip_settings({"PIP_CERT": "/etc/ca.pem"}) == ""
 
 
 def test_another_base_is_another_image() -> None:

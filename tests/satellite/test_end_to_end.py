@@ -47,7 +47,10 @@ def test_a_deploy_job_ends_in_predictions(platform: ContractServer, model: Path,
     until(lambda: platform.task_of(deployment_id, "deploy")["status"] == "done")
     schemas = platform.deployments[deployment_id]["schemas"]
     assert list(schemas["paths"]) == [f"/deployments/{deployment_id}/compute"]
-    assert platform.paired and platform.paired["capabilities"]["deploy"]["version"] == 1
+    assert platform.paired
+    able = platform.paired["capabilities"]["deploy"]
+    assert (able["version"], able["runtime"]) == (1, "process")
+    assert able["runtime_reason"] == "models run as processes of this machine, as was asked for"
 
 
 def test_an_undeploy_job_leaves_nothing(

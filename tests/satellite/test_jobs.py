@@ -16,13 +16,18 @@ import pytest
 
 from satellite.daemon import AlreadyRunning, Daemon
 from satellite.platform import Unauthorized
-from satellite.settings import SettingsError, from_environment, inherited_environment
+from satellite.settings import SettingsError, from_environment
 from tests.satellite.contract_server import TOKEN, ContractServer, until
 from tests.satellite.engine import BASE_IMAGE, need_engine
 from tests.satellite.models import write_model
 from tests.satellite.test_end_to_end import active, compute, replicas_under
 
 Start = Callable[..., Daemon]
+
+
+def operators_environment() -> dict[str, str]:
+    """This environment without settings of ours."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("LUML_", "SATELLITE_"))}
 
 
 def slow_model(path: Path, gate: Path) -> Path:
@@ -99,14 +104,20 @@ def test_secrets_reach_the_model_and_no_report(
     assert compute(active(our_platform, deployment_id), [1]).json() == {"y": [5.0, 7.0]}
 
 
-def test_the_models_do_not_see_the_satellites_key(
-    our_platform: ContractServer, tmp_path: Path, start_daemon: Start, monkeypatch: pytest.MonkeyPatch
+def test_the_models_see_nothing_of_the_operators_keys(
+    our_platform: ContractServer, tmp_path: Path, satellite_process: Callable[..., subprocess.Popen[bytes]]
 ) -> None:
-    monkeypatch.setenv("SATELLITE_TOKEN", TOKEN)
-    start_daemon(our_platform, inherited=inherited_environment())
-    path = write_model(tmp_path / "m.luml", f"{{'y': np.array([float({TOKEN!r} in os.environ.values())])}}")
+    satellite_process(
+        AWS_SECRET_ACCESS_KEY="aws", GITHUB_TOKEN="git", DATABASE_URL="postgres://", PIP_INDEX_URL="https://u:p@x",
+        UV_INDEX_URL="https://u:p@x", OMP_NUM_THREADS="3", LC_ALL="C.UTF-8", no_proxy="localhost",
+    )  # fmt: skip
+    names = (
+        "SATELLITE_TOKEN", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "DATABASE_URL", "PIP_INDEX_URL", "UV_INDEX_URL",
+        "OMP_NUM_THREADS", "LC_ALL", "no_proxy", "PATH",
+    )  # fmt: skip
+    path = write_model(tmp_path / "m.luml", f"{{'y': np.array([float(name in os.environ) for name in {names}])}}")
     url = active(our_platform, our_platform.deploy(our_platform.add_model(path)))
-    assert compute(url, [1]).json() == {"y": [0.0]}
+    assert compute(url, [1]).json() == {"y": [0.0] * 6 + [1.0] * 4}
 
 
 def test_a_damaged_upload_is_reported(our_platform: ContractServer, model: Path, start_daemon: Start) -> None:
@@ -145,7 +156,7 @@ def satellite_process(our_platform: ContractServer, tmp_path: Path) -> Iterator[
 
     def start(**variables: str) -> subprocess.Popen[bytes]:
         env = {
-            **inherited_environment(), "LUML_ADDRESS": our_platform.url, "SATELLITE_TOKEN": TOKEN,
+            **operators_environment(), "LUML_ADDRESS": our_platform.url, "SATELLITE_TOKEN": TOKEN,
             "SATELLITE_DATA": str(tmp_path / "satellite"), "SATELLITE_RUNTIME": "process",
             "SATELLITE_RECONCILE_SECONDS": "0.3", **variables,
         }  # fmt: skip

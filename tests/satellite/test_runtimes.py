@@ -46,7 +46,7 @@ def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Runtime]
 
 def open_runtime(kind: str, data: Path) -> Runtime:
     if kind == "process":
-        return ProcessRuntime(data, inherited_environment())
+        return ProcessRuntime(data, inherited_environment(), build_environment())
     from satellite.runtimes.docker import DockerRuntime
 
     made = DockerRuntime(runtime_settings(data, need_engine()))
