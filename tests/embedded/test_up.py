@@ -22,8 +22,8 @@ from luml_app.client.settings import save_connection
 from luml_app.core.settings import Settings
 from luml_app.embedded.home import HomeError
 from luml_app.embedded.up import up
-from tests.embedded.conftest import as_somebody_else, eventually
-from tests.embedded.running_up import Installation, Up, artifact_ids
+from tests.embedded.conftest import as_somebody_else
+from tests.embedded.running_up import Installation, Up, artifact_ids, eventually
 from tests.postgres import Cluster
 
 PREDICT = ("predict", "churn-demo", "--example")
@@ -46,18 +46,22 @@ def folder() -> Iterator[Path]:
 def demo(folder: Path) -> Iterator[Up]:
     """A running installation with the demo, shared by the tests that leave it running."""
     place = Installation(folder)
-    running = place.up("--demo").stands("Call it yourself")
-    yield running
-    running.stop()
-    place.end_everything()
+    running = place.up("--demo")
+    try:
+        yield running.stands("Call it yourself")
+    finally:
+        running.stop()
+        place.end_everything()
 
 
 @pytest.fixture
 def place(short_path: Path) -> Iterator[Installation]:
     """A fresh place for an installation."""
     place = Installation(short_path)
-    yield place
-    place.end_everything()
+    try:
+        yield place
+    finally:
+        place.end_everything()
 
 
 def sentence(output: str) -> str:
@@ -113,6 +117,12 @@ def test_the_demo_predicts_both_outcomes_and_names_pages(demo: Up) -> None:
         live = orbit.deployment("churn-demo")
         assert f"/app/o/{orbit.data.id}/deployments/{live.data.id}" in demo.printed
         assert orbit.track("churn").entries().__next__().artifact_id == orbit.artifact("churn-demo").id
+
+
+def test_the_runtime_and_its_reason_are_said(demo: Up) -> None:
+    assert demo.said("Satellite") == "local, runtime process"
+    with demo.place.client() as client:
+        assert client.orbit().satellite().capabilities["deploy"]["runtime_reason"] in demo.printed
 
 
 def test_predict_of_the_command_line(demo: Up) -> None:
