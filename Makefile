@@ -39,7 +39,7 @@ generate: $(VENV)/.dev ## write the generated files again: the typed clients, th
 
 constraints: $(VENV)/.dev ## pin what is installed now: run it after the tests have passed
 	$(BIN)/pip freeze --exclude-editable | grep -E '^[A-Za-z0-9._-]+==' > constraints.txt
-	touch $(VENV)/.dev
+	@touch $(VENV)/.all $(VENV)/.dev
 
 clean: ## remove the environment and the caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

@@ -137,7 +137,7 @@ class Screen:
     def text(self) -> str:
         return self._path.read_text(encoding="utf-8")
 
-    def wait_for(self, words: str, seconds: float = 180.0) -> str:
+    def wait_for(self, words: str, seconds: float = 300.0) -> str:
         """The text of the screen once `words` are on it."""
 
         def shown() -> str:
@@ -151,15 +151,24 @@ class Screen:
         """The pages that the demo names, by the word before them."""
         return dict(re.findall(r"^  (\w+) +(?:.*: )?(http://\S+/app/\S+)$", self.text, re.MULTILINE))
 
-    def predictions(self) -> list[tuple[bool, float]]:
-        """The last two columns of the demo's table: whether a customer will leave, and the chance."""
-        table = self.text.partition("will_leave")[2].partition("\n\n")[0].splitlines()[1:]
-        return [(row.split()[-2] == "True", float(row.split()[-1])) for row in table if row.strip()]
+    def table(self) -> list[dict[str, Any]]:
+        """The demo's customers, each with the prediction (`will_leave`) and its `chance`."""
+        lines = self.text.partition("the same as the model's own:\n\n")[2].partition("\n\n")[0].splitlines()
+        names = ["age", "monthly_charge", "contract", "region", "paperless", "will_leave", "chance"]
+        assert lines[0].split() == names
+        return [dict(zip(names, _cells(line), strict=True)) for line in lines[1:]]
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to stop, and wait until it has; the exit code of make."""
         self.process.send_signal(number)
         return self.process.wait(90)
+
+
+def _cells(line: str) -> list[Any]:
+    """A row of the demo's table; a contract may be of two words."""
+    age, charge, *contract, region, paperless, leaves, chance = line.split()
+    numbers = [int(age), None if charge == "NaN" else float(charge)]
+    return [*numbers, " ".join(contract), region, paperless == "True", leaves == "True", float(chance)]
 
 
 def family(process: psutil.Process) -> list[psutil.Process]:
