@@ -12,7 +12,6 @@ from satellite.attempts import Attempts
 from satellite.bundle import NotAModel, environment_of
 from satellite.cache import DigestMismatch, ModelCache
 from satellite.deployments import Deployment
-from satellite.environments import spec_of
 from satellite.gateway.routes import Route, RouteWriter
 from satellite.gateway.supervisor import GatewaySupervisor
 from satellite.health import Health, Prober, deployment_document
@@ -141,6 +140,9 @@ class Rollout:
             return self.fail(deployment, step.serve, "The model file is not usable", str(error))
         except PlatformError as error:
             return self.fail(deployment, step.serve, "The platform did not give what the model needs", str(error))
+        except OSError as error:
+            # A full disk, mostly. It is tried again, with growing pauses.
+            return self.fail(deployment, step.serve, "The satellite's machine cannot hold the model", str(error))
         return "progressing"
 
     def note_exit(self, deployment: Deployment, step: Plan) -> None:
@@ -162,7 +164,7 @@ class Rollout:
             revision_id=revision.id,
             model=folder,
             digest=digest,
-            environment=spec_of(environment_of(folder)),
+            environment=environment_of(folder),
             variables={**revision.env_variables, **self.secrets(revision.env_secrets)},
             attributes=self.secrets(revision.attribute_secrets),
             limits=self.settings.limits,

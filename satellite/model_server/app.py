@@ -97,6 +97,8 @@ def run(model: LoadedModel, body: bytes, defaults: dict[str, str]) -> Answer:
         inputs, attributes = check_request(model, DECODE(body), defaults)
     except msgspec.DecodeError as error:
         return invalid([], f"The body is not JSON: {error}", "json_invalid")
+    except RecursionError:
+        return invalid([], "The body is nested too deeply", "json_invalid")
     except InvalidInput as error:
         return invalid(error.location, error.message, "value_error")
     try:

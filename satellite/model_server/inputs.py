@@ -88,10 +88,11 @@ def as_array(value: Any, element: str, location: list[str | int]) -> np.ndarray[
     target = np.dtype(ELEMENT_TYPES.get(element, np.float64))
     name = location[-1]
     try:
-        array = np.asarray(value)
+        # numpy would write numbers among texts as texts, so texts are looked at one by one.
+        array = np.asarray(value, dtype=object if target.kind == "U" else None)
         if target.kind == "f" and array.dtype.kind in "OU":
             array = np.asarray(with_missing_as_nan(value), dtype=np.float64)
-        elif target.kind == "U" and array.dtype.kind == "O" and all(map(is_text_or_missing, array.flat)):
+        elif target.kind == "U" and all(map(is_text_or_missing, array.flat)):
             # fnnx has no missing text either: the word "None" is what models stored by our packaging understand.
             array = array.astype(np.str_)
     except (ValueError, TypeError, OverflowError) as error:

@@ -35,6 +35,9 @@ class ContractServer:
         self.access_asked = 0
         self.downloads = 0
         self.renewals = 0
+        self.leases_lost = 0
+        self.finished: list[str] = []
+        self.rounds = 0
         self.lose_leases = False
         self.started = threading.Event()
         self.port = 0
@@ -195,6 +198,7 @@ class TaskStatus(Base):
                 task["lease_token"] = uuid.uuid4().hex
             self.answer(task)
             return
+        self.state.finished.append(task_id)
         if task["status"] != "running" or body.get("lease_token") != task.get("lease_token"):
             self.refuse(409, "lease lost")
             return
@@ -206,6 +210,7 @@ class Renew(Base):
     def post(self, task_id: str) -> None:
         task = self.state.tasks[task_id]
         if self.state.lose_leases or self.body["lease_token"] != task.get("lease_token"):
+            self.state.leases_lost += 1
             self.refuse(409, "lease lost")
             return
         self.state.renewals += 1
@@ -214,6 +219,7 @@ class Renew(Base):
 
 class Deployments(Base):
     def get(self) -> None:
+        self.state.rounds += 1
         self.answer(list(self.state.deployments.values()))
 
 

@@ -9,10 +9,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from satellite.bundle import NotAModel
+from satellite.bundle import NotAModel, environment_of
 from satellite.cache import DigestMismatch, ModelCache
 from satellite.environments import EnvironmentCache, spec_of
 from satellite.model_server import environment
@@ -102,19 +103,53 @@ def test_what_is_no_model_is_refused(cache: ModelCache, data: bytes) -> None:
     assert not (cache.folder / source.digest).exists()
 
 
-def test_members_that_lead_outside_are_dropped(cache: ModelCache, model: Path, tmp_path: Path) -> None:
+def with_member(model: Path, name: str, data: bytes = b"evil", **fields: Any) -> Source:
+    """The model with one more member."""
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    for field, value in fields.items():
+        setattr(info, field, value)
     with tarfile.open(model, "a") as tar:
-        for name in ("../evil", "/tmp/luml-evil", "sub/../../evil"):
-            info = tarfile.TarInfo(name)
-            info.size = 4
-            tar.addfile(info, io.BytesIO(b"evil"))
-        link = tarfile.TarInfo("link")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        tar.addfile(link)
-    source = Source(model.read_bytes())
-    folder = cache.ensure(source.digest, source.download())
+        tar.addfile(info, io.BytesIO(data))
+    return Source(model.read_bytes())
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil", "/tmp/luml-evil", "sub/../../evil", "a\\evil", "ops.json", "ops.json/evil", "evil\n"]
+)
+def test_a_member_with_an_unsafe_path_is_refused_by_name(
+    cache: ModelCache, model: Path, tmp_path: Path, name: str
+) -> None:
+    source = with_member(model, name)
+    with pytest.raises(NotAModel) as refused:
+        cache.ensure(source.digest, source.download())
+    assert repr(name) in str(refused.value)
     assert not list(tmp_path.rglob("*evil*")) and not Path("/tmp/luml-evil").exists()
-    assert not (folder / "link").exists()
+    assert not (cache.folder / source.digest).exists()
+
+
+def test_links_are_left_out(cache: ModelCache, model: Path) -> None:
+    source = with_member(model, "link", b"", type=tarfile.SYMTYPE, linkname="/etc/passwd")
+    assert not (cache.ensure(source.digest, source.download()) / "link").exists()
+
+
+def test_a_file_that_is_cut_off_is_refused(cache: ModelCache, model: Path) -> None:
+    source = with_member(model, "weights", bytes(100_000))
+    cut = Source(source.data[:50_000])
+    with pytest.raises(NotAModel, match="'weights'"):
+        cache.ensure(cut.digest, cut.download())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", '{"python3::conda_pip": [1]}', '{"python3::conda_pip": {"dependencies": [{}]}}',
+     '{"python3::conda_pip": {"dependencies": ["numpy"]}}',
+     '{"python3::conda_pip": {"dependencies": [{"package": "a", "extra_pip_args": "\'"}]}}'],
+)  # fmt: skip
+def test_an_environment_that_cannot_be_understood_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "env.json").write_text(text)
+    with pytest.raises(NotAModel, match=r"env\.json"):
+        environment_of(tmp_path)
 
 
 def test_the_oldest_models_go_first_but_none_in_use(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import httpx
 import psutil
 import pytest
 
+from satellite.attempts import Attempts
 from satellite.daemon import AlreadyRunning, Daemon
 from satellite.platform import Unauthorized
 from satellite.settings import SettingsError, from_environment
@@ -49,16 +51,22 @@ def test_a_long_job_keeps_its_lease(our_platform: ContractServer, tmp_path: Path
 def test_after_a_lost_lease_nothing_is_reported_for_the_job(
     our_platform: ContractServer, tmp_path: Path, start_daemon: Start
 ) -> None:
-    start_daemon(our_platform, lease_seconds=0.3)
+    start_daemon(our_platform, lease_seconds=0.3, workers=1)
     gate = tmp_path / "gate"
-    deployment_id = our_platform.deploy(our_platform.add_model(slow_model(tmp_path / "slow.luml", gate)))
-    until(lambda: our_platform.renewals >= 1)
     our_platform.lose_leases = True
-    task = our_platform.task_of(deployment_id, "deploy")
+    deployment_id = our_platform.deploy(our_platform.add_model(slow_model(tmp_path / "slow.luml", gate)))
+    lost = our_platform.task_of(deployment_id, "deploy")
+    until(lambda: our_platform.leases_lost)
     gate.touch()
     # The reconciler brings the deployment up all the same: jobs are hints.
     until(lambda: our_platform.status(deployment_id) == "active")
-    assert "result" not in task or task["status"] == "done"
+
+    # The only worker takes another job, so it is through with the lost one.
+    our_platform.lose_leases = False
+    next_task = our_platform.add_task("undeploy", "00000000-0000-0000-0000-000000000000")
+    until(lambda: our_platform.tasks[next_task]["status"] == "done")
+    assert our_platform.finished == [next_task]
+    assert lost["status"] == "running"
 
 
 def test_a_deployment_without_a_job_is_served(our_platform: ContractServer, model: Path, start_daemon: Start) -> None:
@@ -127,6 +135,78 @@ def test_a_damaged_upload_is_reported(our_platform: ContractServer, model: Path,
     our_platform.deployments[deployment_id]["revision"]["digest"] = "0" * 64
     until(lambda: our_platform.status(deployment_id) == "failed")
     assert our_platform.deployments[deployment_id]["error_message"]["reason"] == "The model file is not usable"
+
+
+def test_a_malicious_model_is_reported_by_the_name_of_its_member(
+    our_platform: ContractServer, model: Path, start_daemon: Start, tmp_path: Path
+) -> None:
+    start_daemon(our_platform)
+    with tarfile.open(model, "a") as tar:
+        tar.addfile(tarfile.TarInfo("variant_artifacts/../../../escaped"))
+    deployment_id = our_platform.deploy(our_platform.add_model(model))
+    until(lambda: our_platform.status(deployment_id) == "failed")
+    message = our_platform.deployments[deployment_id]["error_message"]
+    assert message["reason"] == "The model file is not usable"
+    assert "'variant_artifacts/../../../escaped'" in message["error"]
+    assert not list(tmp_path.rglob("escaped"))
+
+
+def test_a_model_that_crashes_is_reported_and_tried_again_ever_more_slowly(
+    our_platform: ContractServer, tmp_path: Path, start_daemon: Start
+) -> None:
+    start_daemon(our_platform, reconcile_seconds=0.05)
+    starts = tmp_path / "starts"
+    crash = f"print('out of memory', flush=True), open({str(starts)!r}, 'a').write('x'), os._exit(9)"
+    deployment_id = our_platform.deploy(our_platform.add_model(write_model(tmp_path / "m.luml", warmup=crash)))
+    until(lambda: our_platform.status(deployment_id) == "failed")
+    message = our_platform.deployments[deployment_id]["error_message"]
+    assert message["reason"] == "The model server ended by itself"
+    assert "out of memory" in message["error"]
+
+    before = our_platform.rounds
+    until(lambda: our_platform.rounds > before + 40)
+    assert len(starts.read_text()) <= 5
+    until(lambda: len(starts.read_text()) >= 2)
+
+
+def test_the_pause_between_starts_doubles_up_to_ten_minutes() -> None:
+    now = 0.0
+    attempts = Attempts(clock=lambda: now)
+    pauses = []
+    for _ in range(12):
+        attempts.note_start("replica")
+        started = now
+        while not attempts.may_start("replica"):
+            now += 1.0
+        pauses.append(now - started)
+    assert pauses == [2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600, 600]
+    attempts.forget("replica")
+    assert attempts.may_start("replica")
+
+
+def test_a_replica_that_an_earlier_run_has_left_loading_is_not_waited_for_for_ever() -> None:
+    now = 0.0
+    attempts = Attempts(clock=lambda: now)
+    assert attempts.seconds_since("left") == 0.0
+    now = 700.0
+    assert attempts.seconds_since("left") == 700.0
+
+
+def test_a_model_that_hangs_is_not_responding_and_comes_back(
+    our_platform: ContractServer, model: Path, tmp_path: Path, start_daemon: Start
+) -> None:
+    start_daemon(our_platform)
+    deployment_id = our_platform.deploy(our_platform.add_model(model))
+    url = active(our_platform, deployment_id)
+    (replica,) = replicas_under(tmp_path / "satellite")
+
+    replica.suspend()
+    until(lambda: our_platform.status(deployment_id) == "not_responding")
+    replica.resume()
+
+    until(lambda: our_platform.status(deployment_id) == "active")
+    assert compute(url, [1]).json() == {"y": [2.0]}
+    assert [process.pid for process in replicas_under(tmp_path / "satellite")] == [replica.pid]
 
 
 def test_a_refused_key_is_final(our_platform: ContractServer, start_daemon: Start) -> None:

@@ -84,7 +84,9 @@ def test_mistakes_name_their_input(serve: Serve) -> None:
         ("x", [True], "true/false"), ("x", [1.0, 2.0], "is expected"), ("x", {"a": 1}, "regular array"),
         ("n", [1.5], "fractions"), ("n", [None], "null"), ("n", [2**70], "int64"), ("n", ["1"], "text"),
         ("s", [1], "string"), ("m", [[1, 2], [1]], "differ"), ("m", [[1]], "2"),
-        ("b", [1], "bool"),
+        ("n", [2.7], "fractions"), ("n", [1, None], "null"), ("n", [True], "true/false"), ("n", ["NaN"], "text"),
+        ("b", [1], "bool"), ("b", [None], "null"), ("b", [True, None], "null"), ("b", ["true"], "text"),
+        ("s", [1, "a"], "string"), ("s", [[1], ["a"]], "string"),
     ]  # fmt: skip
     for name, value, words in wrong:
         order = {name: value} | {key: given for key, given in good.items() if key != name}
@@ -97,7 +99,10 @@ def test_mistakes_name_their_input(serve: Serve) -> None:
     assert refusal(compute(client, good)) == (["body", "inputs", "s"], "The input `s` (Array[string]) is missing")
 
 
-@pytest.mark.parametrize("body", ["", "{", "[]", "null", '{"inputs": []}', '{"inputs": null}'])
+@pytest.mark.parametrize(
+    "body",
+    ["", "{", "[]", "null", '{"inputs": []}', '{"inputs": null}', "[" * 100_000, '{"inputs": {"x": ' + "[" * 900],
+)
 def test_a_body_of_another_form_is_refused(serve: Serve, body: str) -> None:
     client = serve()
     assert client.post("/compute", content=body).status_code == 422

@@ -15,7 +15,6 @@ import psutil
 import pytest
 
 from satellite import bundle
-from satellite.environments import spec_of
 from satellite.health import Prober
 from satellite.runtimes.interface import Observed, ReplicaSpec, Runtime, RuntimeFailure
 from satellite.runtimes.process import ProcessRuntime
@@ -67,7 +66,7 @@ def spec(tmp_path: Path) -> Spec:
         folder = tmp_path / name
         folder.mkdir(mode=0o755)
         bundle.unpack(archive, folder)
-        environment = spec_of(bundle.environment_of(folder))
+        environment = bundle.environment_of(folder)
         return ReplicaSpec(deployment or str(uuid.uuid4()), "r1", folder, "0" * 64, environment, **kwargs)
 
     return make
