@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import select
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -99,6 +100,7 @@ class Listener:
         self._url = make_url(database.url).set(drivername="postgresql").render_as_string(hide_password=False)
         self._receive = receive
         self._stopping = threading.Event()
+        self._bell, self._ringer = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="luml-listen", daemon=True)
 
     def start(self) -> None:
@@ -106,10 +108,14 @@ class Listener:
         self._thread.start()
 
     def stop(self) -> None:
-        """End, within about a second."""
+        """End, and wait for it; a second time does nothing."""
+        if self._stopping.is_set():
+            return
         self._stopping.set()
+        self._ringer.close()  # the other end becomes readable, which ends the waiting for the database
         if self._thread.is_alive():
             self._thread.join(timeout=5)
+        self._bell.close()
 
     def _run(self) -> None:
         import psycopg
@@ -126,7 +132,7 @@ class Listener:
 
     def _hear(self, connection: Any) -> None:
         while not self._stopping.is_set():
-            ready, _, _ = select.select([connection.fileno()], [], [], 1.0)
-            if ready:
+            ready, _, _ = select.select([connection.fileno(), self._bell], [], [])
+            if connection.fileno() in ready:
                 for notification in connection.notifies(timeout=0):
                     self._receive(notification.payload)

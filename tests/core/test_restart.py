@@ -22,7 +22,7 @@ from tests.serving import RunningServer, until
 @pytest.fixture
 def postgres(tmp_path: Path) -> Iterator[Postgres]:
     """A PostgreSQL of this test's own, which may be killed."""
-    postgres = Postgres(tmp_path / "pg", fast=True)
+    postgres = Postgres(tmp_path / "pg")  # not `fast`, which forgets what was committed just before a crash
     yield postgres
     postgres.stop()
 

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from luml_app.core import tables as t
 from luml_app.core.db import Database
@@ -179,7 +179,6 @@ def test_an_older_satellite_reports_without_a_token(enqueue: Any, do: Any) -> No
 
 def test_claiming_is_fast_among_many(enqueue: Any, do: Any, database: Database, satellite_id: UUID) -> None:
     """Seen by the plan, not by the clock: the partial index carries it."""
-    from sqlalchemy import text
 
     with database.write() as db:
         db.execute(
@@ -205,3 +204,20 @@ def test_claiming_is_fast_among_many(enqueue: Any, do: Any, database: Database, 
     assert "jobs_live_idx" in plan
     assert [row.id for row in do(queue.waiting, satellite_id)] == [job.id]
     assert new_id() > job.id
+
+
+def test_a_connection_that_has_prepared_its_statements_goes_on(
+    build_house: Callable[..., House], satellite_id: UUID, cast: Cast
+) -> None:
+    """After a few executions PostgreSQL plans a statement for any value; the partial indexes must still fit."""
+    house = build_house(pool_size=1)
+    place = {"satellite_id": satellite_id, "orbit_id": cast.here.orbit_id}
+    for number in range(30):
+        with house.database.write() as db:
+            db.execute(text("SET LOCAL plan_cache_mode = force_generic_plan"))
+            job = queue.new_job("deploy", {}, dedupe_key=f"deployment:{number % 3}", **place)
+            row = queue.enqueue(db, job)
+            assert queue.waiting(db, satellite_id)
+            leased = queue.claim(db, row.id, 30)
+            queue.fail(db, row.id, leased.lease_token, {}, transient=number % 2 == 0)
+            queue.cancel_queued(db, row.dedupe_key, "deploy")
