@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 from sqlalchemy import event, func, select
@@ -34,6 +36,19 @@ def counted(house: House) -> Iterator[list[str]]:
     event.listen(house.database.engine, "before_cursor_execute", note)
     yield statements
     event.remove(house.database.engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+def house(build_house: Callable[..., House], database_url: str) -> House:
+    """One whose statements are prepared and planned for any value, as they are after some time on a connection."""
+    option = quote("-c plan_cache_mode=force_generic_plan")
+    house = build_house(database_url=f"{database_url}{'&' if '?' in database_url else '?'}options={option}")
+
+    def prepare_at_once(connection: Any, *_: object) -> None:
+        connection.prepare_threshold = 0
+
+    event.listen(house.database.engine, "connect", prepare_at_once)
+    return house
 
 
 def events(house: House) -> int:
