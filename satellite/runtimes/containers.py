@@ -86,6 +86,8 @@ def confinement() -> dict[str, Any]:
         "security_opt": ["no-new-privileges:true"],
         "read_only": True,
         "tmpfs": TMPFS,
+        # The first process of a container is deaf to SIGTERM while Python starts; this one passes it on.
+        "init": True,
         "log_config": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
     }
 

@@ -36,7 +36,10 @@ log = logging.getLogger("satellite.docker")
 STOP_SECONDS = 12
 BUILD_SECONDS = 3600
 API_SECONDS = 60
-PHASES: dict[str, Phase] = {"running": "running", "paused": "running", "exited": "exited", "dead": "exited"}
+# The engine starts a crashed container again by itself, ever more slowly; until then it has ended, and we say so.
+PHASES: dict[str, Phase] = {
+    "running": "running", "paused": "running", "restarting": "exited", "exited": "exited", "dead": "exited",
+}  # fmt: skip
 # The engine knows these arguments by itself, and keeps them out of the image's history.
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 

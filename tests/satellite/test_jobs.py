@@ -20,7 +20,6 @@ from satellite.daemon import AlreadyRunning, Daemon
 from satellite.platform import Unauthorized
 from satellite.settings import SettingsError, from_environment
 from tests.satellite.contract_server import TOKEN, ContractServer, until
-from tests.satellite.engine import BASE_IMAGE, need_engine
 from tests.satellite.models import write_model
 from tests.satellite.test_end_to_end import active, compute, replicas_under
 
@@ -320,17 +319,6 @@ def test_a_missing_setting_is_one_sentence() -> None:
     done = subprocess.run(command, env={"PATH": "/usr/bin"}, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.strip() == "LUML_ADDRESS is not set; it must hold the address of the LUML server"
-
-
-@pytest.mark.docker
-def test_end_to_end_in_containers(our_platform: ContractServer, model: Path, start_daemon: Start) -> None:
-    daemon = start_daemon(our_platform, runtime="auto", docker_host=need_engine(), base_image=BASE_IMAGE)
-    deployment_id = our_platform.deploy(our_platform.add_model(model))
-    url = active(our_platform, deployment_id)
-    assert compute(url, [1]).json() == {"y": [2.0]}
-    our_platform.undeploy(deployment_id)
-    until(lambda: deployment_id not in our_platform.deployments)
-    daemon.stop()
 
 
 def test_without_an_engine_models_run_as_processes(

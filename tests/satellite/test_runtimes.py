@@ -29,11 +29,12 @@ PROBER = Prober()
 SMALL_PACKAGE = "toolz==0.12.1"
 
 
-def runtime_settings(data: Path, host: str = "") -> Settings:
-    return Settings(
-        platform_url="http://127.0.0.1:1", token="dfssat_x", data=data, docker_host=host, base_image=BASE_IMAGE,
-        inherited=inherited_environment(), build=build_environment(),
-    )  # fmt: skip
+def runtime_settings(data: Path, host: str = "", **changes: Any) -> Settings:
+    values: dict[str, Any] = {
+        "platform_url": "http://127.0.0.1:1", "token": "dfssat_x", "data": data, "docker_host": host,
+        "base_image": BASE_IMAGE, "inherited": inherited_environment(), "build": build_environment(),
+    }  # fmt: skip
+    return Settings(**(values | changes))
 
 
 @pytest.fixture(params=["process", pytest.param("docker", marks=pytest.mark.docker)])
