@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
+import psutil
 
 from luml_app.core.migrating import migrate
 from luml_app.core.scope import Credentials
@@ -21,7 +23,7 @@ from luml_app.embedded.access import give_access, stored_in
 from luml_app.embedded.children import Command
 from luml_app.embedded.home import Home
 from luml_app.embedded.keyring import keys_of
-from luml_app.embedded.leftovers import MARK
+from luml_app.embedded.leftovers import MARK, kill
 from luml_app.embedded.postgres import Postgres
 from luml_app.embedded.screen import Running, screen
 from luml_app.embedded.supervisor import Supervisor
@@ -50,7 +52,8 @@ def up(settings: Settings, *, demo: bool, say: Say) -> int:
     home = Home(settings.home)
     if not home.root.exists():
         _with_free_port(settings)  # where nothing is yet, a busy port shall leave nothing, either
-    with home.lock(), Supervisor(home.run, home.logs, mark=home.mark, report=say) as supervisor:
+    watching = Supervisor(home.run, home.logs, mark=home.mark, report=say)
+    with home.lock(), _no_strays(_satellite_folder(home)), watching as supervisor:
         settings = _addressed(_with_free_port(replace(settings, home=home.root)))
         say(f"Starting LUML in {home.root} …")
         settings = _with_database(settings, home, supervisor)
@@ -152,6 +155,30 @@ def _server(settings: Settings) -> Command:
     return Command("server", argv, _environment(settings))
 
 
+def _satellite_folder(home: Home) -> Path:
+    return home.root / "satellite"
+
+
+@contextmanager
+def _no_strays(folder: Path) -> Iterator[None]:
+    """End who still works in `folder` at the end of the block.
+
+    Gateway and models outlive a satellite that was killed, so that they serve on until it is back. Nobody would end
+    them when it is not started again. They are known by their working directory: models see no mark of ours.
+    """
+    try:
+        yield
+    finally:
+        kill(process for process in psutil.process_iter() if _works_in(process, folder))
+
+
+def _works_in(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return Path(process.cwd()).is_relative_to(folder)
+    except (psutil.Error, OSError):
+        return False
+
+
 def _environment(settings: Settings, **variables: str) -> dict[str, str]:
     return {**settings.child_environment(**variables), "LUML_ADMIN_PASSWORD": ""}
 
@@ -191,11 +218,13 @@ def _satellite(settings: Settings, home: Home, known: Satellite, key: str) -> Co
         LUML_ADDRESS=settings.address,
         SATELLITE_TOKEN=key,
         SATELLITE_RUNTIME=settings.runtime,
-        SATELLITE_DATA=str(home.root / "satellite"),
+        SATELLITE_DATA=str(_satellite_folder(home)),
         SATELLITE_SLUG=SATELLITE,
     )
     own = {name: value for name, value in environment.items() if name not in _NOT_FOR_SATELLITES}
-    return Command("satellite", (sys.executable, "-m", "satellite"), own, grace=40.0)
+    folder = _satellite_folder(home)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return Command("satellite", (sys.executable, "-m", "satellite"), own, folder=folder, grace=40.0)
 
 
 def _gateway_port(settings: Settings, known: Satellite) -> int:

@@ -70,14 +70,14 @@ class Installation:
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
                 marked = process.environ().get(MARK) == str(self.home.resolve())
-                at_work = self.home in Path(process.cwd()).parents
+                at_work = self.home.resolve() in Path(process.cwd()).parents
                 if (marked or at_work) and process.status() != psutil.STATUS_ZOMBIE:
                     found[process.pid] = " ".join(process.cmdline())
         return found
 
-    def pids(self, words: str) -> set[int]:
-        """Those with `words` in their command line."""
-        return {pid for pid, line in self.processes().items() if words in line}
+    def pids(self, pattern: str) -> set[int]:
+        """Those whose command line fits."""
+        return {pid for pid, line in self.processes().items() if re.search(pattern, line)}
 
     def client(self) -> Client:
         """A client with the key that `luml up` has kept."""

@@ -28,10 +28,10 @@ from tests.postgres import Cluster
 
 PREDICT = ("predict", "churn-demo", "--example")
 PARTS = {
-    "server": "luml_app.cli serve",
+    "server": r"luml_app\.cli serve",
     "database": "pginstall18/bin/postgres",
-    "satellite": "-m satellite",
-    "gateway": "-m satellite.gateway",
+    "satellite": r"-m satellite$",
+    "gateway": r"-m satellite\.gateway",
     "model server": "model_server",
 }
 
@@ -135,7 +135,7 @@ def test_secrets_are_private_and_children_know_no_more_than_they_need(demo: Up) 
     home = demo.place.home
     assert {path.stat().st_mode & 0o077 for path in (home / "keys").iterdir()} == {0}
     assert (home / "config.toml").stat().st_mode & 0o077 == 0
-    (satellite,) = demo.place.pids("-m satellite") - demo.place.pids("satellite.gateway")
+    (satellite,) = demo.place.pids(PARTS["satellite"])
     told = Path(f"/proc/{satellite}/environ")
     if not told.exists():
         pytest.skip("only Linux shows the environment of a process")
@@ -183,6 +183,30 @@ def test_what_was_killed_comes_back_again_and_again(demo: Up, part: str, times: 
 
 
 # The end, and the next start
+
+
+def test_ends_completely_when_the_satellite_was_killed_just_before(place: Installation) -> None:
+    """Its gateway and models outlive it, so that they go on serving; here nobody else would ever end them."""
+    running = place.up().stands()
+    assert place.pids(PARTS["gateway"])
+    (satellite,) = place.pids(PARTS["satellite"])
+    os.kill(satellite, signal.SIGSTOP)  # until its killing, so that it can end nobody itself
+    running.process.send_signal(signal.SIGTERM)
+    os.kill(satellite, signal.SIGKILL)
+    assert running.end() == 0
+    assert place.processes() == {}
+
+
+@pytest.mark.slow
+def test_everything_was_killed_at_once(place: Installation) -> None:
+    running = place.up("--demo").stands("Call it yourself")
+    for pid in (running.process.pid, *place.pids(f"{PARTS['satellite']}|{PARTS['server']}|{PARTS['database']}")):
+        os.kill(pid, signal.SIGKILL)
+    running.end()
+    again = place.up().stands()
+    eventually(lambda: predicts(again), "a prediction")
+    assert again.stop() == 0
+    assert place.processes() == {}
 
 
 def test_runs_again_with_what_is_there(place: Installation) -> None:
