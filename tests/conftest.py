@@ -6,6 +6,7 @@ The cast is in `tests/cast.py`, the PostgreSQL in `tests/postgres.py`, running s
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,13 @@ pytest_plugins = ["tests.postgres"]
 TRANSPORTS = ("local", "http", "asyncio")
 DOES_NOT_APPLY = ("does not apply", "is about", "is the other tests' case", "only Linux", "signs HEAD apart")
 """What the reason of a skip says when no missing part is the cause; such a skip is right everywhere."""
+
+
+def pytest_configure() -> None:
+    """Give ignored signals back their meaning: `nohup` and background shells hand them on, and programs inherit that."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.hookimpl(wrapper=True)

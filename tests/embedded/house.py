@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from pathlib import Path
 
 from luml_app.embedded.children import Command
 from luml_app.embedded.home import Home
 from luml_app.embedded.postgres import Postgres
-from luml_app.embedded.supervisor import SIGNALS, Supervisor
+from luml_app.embedded.supervisor import Supervisor
 from luml_app.schemas.errors import LumlError
 
 # Ignores SIGTERM, has a child that does, too, and one that has left for a session of its own.
@@ -35,9 +34,6 @@ while True:
 
 
 def main() -> None:
-    # A runner under `nohup`, or in the background of a shell, hands some of these on as ignored.
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
     home = Home(Path(sys.argv[1]))
     with home.lock(), Supervisor(home.run, home.logs, mark=home.mark, report=say) as supervisor:
         postgres = Postgres(home.postgres, run=home.run)
