@@ -32,7 +32,7 @@ DOES_NOT_APPLY = ("does not apply", "is about", "is the other tests' case", "onl
 
 
 def pytest_configure() -> None:
-    """Give ignored signals back their meaning: `nohup` and background shells hand them on, and programs inherit that."""
+    """Give ignored signals their meaning back: `nohup` and background shells ignore some, and children inherit it."""
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
