@@ -7,6 +7,7 @@ the end of a cell to see it.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ import httpx
 from luml_app.client.connections import options
 from luml_app.client.http import Client
 from luml_app.schemas.errors import NotFound
-from luml_widgets.settings import chosen_by_user, serve_javascript_from
+from luml_widgets.settings import serve_javascript_from
 
 if TYPE_CHECKING:
     from luml_widgets.artifact import ArtifactPage
@@ -31,17 +32,16 @@ if TYPE_CHECKING:
 Name = str | UUID
 
 
-def extension(client: Client | None = None, *, inline: bool | None = None) -> None:
+def extension(client: Client | None = None) -> None:
     """Make Panel ready in this notebook; once is enough, and the functions of this module do it by themselves.
 
-    The JavaScript comes from the LUML server, which keeps notebooks small. Where the server cannot be reached, or
-    Panel was imported before, it is written into the notebook (`inline=True`, about 5 MB). Nothing comes from a CDN.
+    Bokeh's and Panel's JavaScript is written into the notebook (about 5 MB), what they load later comes from the LUML
+    server, and nothing from a CDN.
     """
-    if inline is None:
-        inline = not (_from_server(client or Client()) or chosen_by_user())
+    _use_server(client or Client())
     import panel as pn
 
-    pn.extension(inline=inline)
+    pn.extension(inline=True)
 
 
 def artifact_table(
@@ -121,14 +121,12 @@ def _ready(address: str) -> None:
     extension(Client(address))
 
 
-def _from_server(client: Client) -> bool:
+def _use_server(client: Client) -> None:
+    """Where the server answers, let it give what Panel would fetch from a CDN."""
     root = f"{client.address}/cdn/panel/"
-    try:
-        with httpx.Client(**options(timeout=3.0)) as http:
-            there = http.head(f"{root}{version('panel')}/dist/panel.min.js").status_code == 200
-    except httpx.HTTPError:
-        return False
-    return there and serve_javascript_from(root)
+    with suppress(httpx.HTTPError), httpx.Client(**options(timeout=3.0)) as http:
+        if http.head(f"{root}{version('panel')}/dist/panel.min.js").status_code == 200:
+            serve_javascript_from(root)
 
 
 def _collection(client: Client, ids: tuple[UUID, UUID], name: str) -> UUID:

@@ -18,7 +18,7 @@ class Router(JSComponent):
     leave = param.String(default="", doc="Set to an address outside the dashboard to go there.")
 
     _esm = """
-export function render({ model }) {
+export function render({ model, view }) {
   const here = () => location.pathname + location.search
   const mine = (a) => a.origin === location.origin && (a.pathname === "/app" || a.pathname.startsWith("/app/"))
   model.on("url", () => { if (model.url !== here()) { history.pushState({}, "", model.url); scrollTo(0, 0) } })
@@ -40,6 +40,21 @@ export function render({ model }) {
     const field = search(document.body)
     if (field) { e.preventDefault(); field.focus() }
   }
+  // The server has gone, or restarted: this session is over. The address says everything, so a reload brings it back.
+  const lost = () => {
+    const bar = document.createElement("div")
+    bar.setAttribute("role", "alert")
+    bar.textContent = "The connection to the server is lost. This page comes back by itself when the server does."
+    bar.style.cssText = "position:fixed;inset:0 0 auto 0;z-index:9999;padding:10px;text-align:center;" +
+      "background:#875000;color:#fff;font:13px Roboto,system-ui,sans-serif"
+    document.body.append(bar)
+    const look = async () => {
+      try { if ((await fetch("/healthz", { cache: "no-store" })).ok) return location.reload() } catch { /* not yet */ }
+      setTimeout(look, 2000)
+    }
+    setTimeout(look, 1000)
+  }
+  view.model.document.on_event("connection_lost", lost)
   window.addEventListener("popstate", back)
   document.addEventListener("click", click, true)
   document.addEventListener("keydown", key)

@@ -135,6 +135,12 @@ def test_after_signing_out_elsewhere_the_page_leads_to_the_sign_in(at_home: Watc
     assert "next=" in at_home.page.url
 
 
+def test_a_lost_server_is_told(at_home: Watched, server: RunningServer) -> None:
+    at_home.forgiving = True
+    server.stop()
+    at_home.sees("The connection to the server is lost.")
+
+
 def test_narrow_screens_scroll_only_tables(at_home: Watched) -> None:
     at_home.page.set_viewport_size({"width": 800, "height": 900})
     for section in ("Home", "Artifacts", "Tracks", "Deployments", "Satellites"):
