@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import event, func, select, text
 
 from luml_app.core import tables as t
 from luml_app.web.house import House
@@ -65,6 +65,8 @@ def test_the_sql_budget_is_kept_and_every_write_leaves_an_event(name: str, stage
     operation = OPERATIONS[name]
     stage.alice.auth.me()  # "last used" and "last seen" are fresh now: they are not written at each request
     stage.satellite.agent.deployments()
+    with stage.house.database.read() as db:
+        assert db.scalar(text("SHOW plan_cache_mode")) == "force_generic_plan"
     request = request_of(stage, operation)
     before = events(stage.house)
     with counted(stage.house) as statements:

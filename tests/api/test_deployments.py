@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from luml_app.core import tables as t
 from luml_app.core.scope import Credentials
@@ -217,6 +217,25 @@ class TestLongPoll:
         waiting.join(timeout=20)
         assert not waiting.is_alive(), "the poll was not woken"
         assert [task["payload"] for task in answers[0]] == [{"deployment_id": str(made.id)}]
+
+    def test_it_is_woken_although_the_database_cut_the_line_meanwhile(
+        self, stage: Stage, idle: httpx.Client, server: RunningServer
+    ) -> None:
+        answers: list[Any] = []
+        query = {"status": "pending", "wait": "50"}
+        waiting = threading.Thread(target=lambda: answers.append(idle.get("/satellites/v1/tasks", params=query).json()))
+        waiting.start()
+        until(lambda: server.house.hub._subscribers, "the satellite waits")
+        line = (
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND query LIKE 'LISTEN %'"
+        )
+        with stage.house.database.read() as db:
+            assert db.execute(text(line)).all() == [(True,)]
+        parts = {name: stage.ids[name] for name in ("satellite_id", "artifact_id")}
+        stage.alice.deployments.create(*stage.path(), **parts, name="Pythia")
+        waiting.join(timeout=20)
+        assert [task["type"] for task in answers[0]] == ["deploy"]
 
     def test_it_ends_without_anything(self, idle: httpx.Client) -> None:
         answer = idle.get("/satellites/v1/tasks", params={"status": "pending", "wait": "0.2"})
