@@ -32,6 +32,7 @@ class Reconciler:
         self.wake = threading.Event()
         self.stopping = threading.Event()
         self.locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self.waiting: set[str] = set()
         self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="reconcile")
         self.thread = threading.Thread(target=self.run, name="reconciler", daemon=True)
 
@@ -73,17 +74,17 @@ class Reconciler:
         observed = self.runtime.observe()
         seen = {item.deployment_id for item in observed} | set(self.rollout.routes.table.routes)
         desired = {deployment.id: deployment for deployment in self.platform.deployments()}
-        futures = [
-            self.pool.submit(self.reconcile_one, deployment_id, desired.get(deployment_id), observed)
-            for deployment_id in seen | desired.keys()
-        ]
-        for future in futures:
+        # What waits since the last round for a free thread need not wait twice.
+        for deployment_id in (seen | desired.keys()) - self.waiting.copy():
+            self.waiting.add(deployment_id)
+            future = self.pool.submit(self.reconcile_one, deployment_id, desired.get(deployment_id), observed)
             future.add_done_callback(log_failure)
         self.rollout.models.trim({item.digest for item in observed})
         self.runtime.trim()
 
     def reconcile_one(self, deployment_id: str, deployment: Deployment | None, observed: list[Observed]) -> None:
         """Converge one deployment if it is not as it should be."""
+        self.waiting.discard(deployment_id)
         lock = self.locks[deployment_id]
         if self.quiet(deployment_id, deployment, observed) or not lock.acquire(blocking=False):
             return

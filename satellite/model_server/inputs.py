@@ -122,12 +122,19 @@ def with_missing_as_nan(value: Any) -> Any:
 def element_fits(array: np.ndarray[Any, Any], target: np.dtype[Any]) -> bool:
     """Whether every element keeps its meaning in the declared type."""
     if target.kind == "f":
-        return str(array.dtype.kind) in "fiu"
+        return array.dtype.kind in "fiu" and not exceeds(array, target)
     if target.kind == "i":
         limits = np.iinfo(target)
         whole = array.dtype.kind in "iu" or (array.dtype.kind == "f" and bool(np.all(array == np.floor(array))))
         return whole and bool(array.min() >= limits.min) and bool(array.max() <= limits.max)
     return bool(array.dtype.kind == target.kind)
+
+
+def exceeds(array: np.ndarray[Any, Any], target: np.dtype[Any]) -> bool:
+    """Whether a number would become infinite in a shorter type."""
+    if target.itemsize >= array.dtype.itemsize:
+        return False
+    return bool(np.any(np.isfinite(array) & (np.abs(array) > np.finfo(target).max)))
 
 
 def hint(array: np.ndarray[Any, Any], target: np.dtype[Any]) -> str:

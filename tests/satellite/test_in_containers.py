@@ -65,12 +65,12 @@ def test_auto_takes_the_engine_that_answers(
 def test_an_engine_that_stops_is_unknown_and_comes_back(
     our_platform: ContractServer,
     model: Path,
-    start: Start,
     door: EngineDoor,
+    start: Start,
     engine: Any,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    start(our_platform, door.address)
+    daemon = start(our_platform, door.address)
     first, second = (our_platform.deploy(our_platform.add_model(model)) for _ in range(2))
     url = active(our_platform, first)
     active(our_platform, second)
@@ -93,6 +93,8 @@ def test_an_engine_that_stops_is_unknown_and_comes_back(
     until(lambda: our_platform.status(first) == "active")
     assert [one.id for one in containers_of(engine, first)] == [container.id]
     assert containers_of(engine, second) == []
+    daemon.stop()
+    assert containers_of(engine, first) == []
 
 
 def test_a_model_that_crashes_again_and_again_has_failed(
