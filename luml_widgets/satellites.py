@@ -19,7 +19,8 @@ from luml_app import Client
 
 created = Client().satellites.create("{organization}", "{orbit}", name="my-machine")
 print(created.api_key)     # shown this once
-# on that machine:  LUML_SATELLITE_KEY=… luml satellite run"""
+# on that machine, in a shell:
+#   LUML_ADDRESS={address} SATELLITE_TOKEN=dfssat_… luml satellite run"""
 
 
 class Satellites(Store):
@@ -51,7 +52,8 @@ class SatelliteList(Board[Satellites]):
     def content(self) -> list[Block]:
         """The table, or the first step."""
         store = self.store
-        code = FIRST_STEP.format(organization=store.organization_id, orbit=store.orbit_id)
+        ids = {"organization": store.organization_id, "orbit": store.orbit_id}
+        code = FIRST_STEP.format(**ids, address=store.api.address)
         if not store.satellites:
             return [b.empty("No satellites yet", EMPTY, code)]
         columns = [

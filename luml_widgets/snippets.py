@@ -9,6 +9,11 @@ from typing import Any
 from luml_app.schemas.artifacts import ArtifactDetails
 
 
+def quoted(text: str) -> str:
+    """A text as Python writes it: a name with quotes in it must not become code that somebody pastes."""
+    return json.dumps(text, ensure_ascii=False)
+
+
 def pull(one: ArtifactDetails) -> str:
     """Download the file."""
     return f"luml artifacts pull {one.id}"
@@ -31,8 +36,8 @@ def load(one: ArtifactDetails) -> str:
 
 def deploy(one: ArtifactDetails) -> str:
     """Serve a model, and call it."""
-    name = (one.name or one.file_name)[:100]
-    return f'deployment = model.deploy("{name}").wait()\ndeployment.predict(rows)    # a DataFrame, an array or a dict'
+    name = quoted((one.name or one.file_name)[:100])
+    return f"deployment = model.deploy({name}).wait()\ndeployment.predict(rows)    # a DataFrame, an array or a dict"
 
 
 def call_by_curl(url: str, body: Any) -> str:

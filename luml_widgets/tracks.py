@@ -13,6 +13,7 @@ from luml_widgets.blocks import Block
 from luml_widgets.board import Board
 from luml_widgets.pages import PagedStore
 from luml_widgets.places import Places
+from luml_widgets.snippets import quoted
 
 EMPTY = (
     "A track is a named line of versions of one kind of artifact. Its stages, such as staging and production, point at "
@@ -151,7 +152,7 @@ class TrackBoard(Board[Versions]):
         track: Track = store.track
         if not store.rows:
             orbit = f'Client().orbit("{store.orbit_id}")'
-            code = f'orbit = {orbit}\norbit.track("{track.name}").add(orbit.artifact("…"))'
+            code = f'orbit = {orbit}\norbit.track({quoted(track.name)}).add(orbit.artifact("…"))'
             return [b.empty("No versions yet", "Add an uploaded artifact as the first version.", code)]
         stages = b.kpis([self._stage(stage, store.staged.get(str(stage.id))) for stage in track.stages])
         pager = [b.bar(pager=store.pager)] if store.pager else []

@@ -45,7 +45,7 @@ def board_of(api: Any, place: Place, address: Address) -> Board[Any] | None:
 
 def heading_of(address: Address) -> str:
     """What the browser's tab says before the object's name is known."""
-    return address.section.capitalize()
+    return "Not found" if address.section == "unknown" else address.section.capitalize()
 
 
 def without_board(place: Place | None, address: Address) -> list[Block]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from luml_widgets import (
     SatelliteList,
     TrackBoard,
     TrackList,
+    snippets,
 )
 from tests.cast import Place
 from tests.widgets.stage import Outpost, put_dataset, put_model
@@ -51,6 +53,14 @@ def test_an_artifacts_page(seen: Any, alices: Any, here: Place, collection: UUID
     assert "Added as version 1." in text_of(page)
     page.act("deploy", str(outpost.id))
     assert [one.name for one in alices.deployments.list(*here.path)] == ["forest"]
+
+
+def test_a_malicious_name_stays_a_text(seen: Any, alices: Any, here: Place, collection: UUID) -> None:
+    name = 'x").wait(); import os; os.system("rm -rf ~'
+    made = put_dataset(alices, here, collection, "harmless")
+    alices.artifacts.update(*here.path, collection, made.id, name=name)
+    one = alices.artifacts.get(*here.path, collection, made.id)
+    assert ast.literal_eval(snippets.deploy(one).split("deploy(")[1].split(").wait()\n")[0]) == name
 
 
 def test_an_artifact_is_found_by_its_id_alone(seen: Any, alices: Any, here: Place, collection: UUID) -> None:
