@@ -18,7 +18,15 @@ from luml_app.schemas.artifacts import (
     ArtifactUpdate,
     SignedUrl,
 )
-from luml_app.schemas.buckets import Bucket, BucketCreate, BucketUpdate, BucketUrls, MultipartRequest, MultipartUpload
+from luml_app.schemas.buckets import (
+    Bucket,
+    BucketCreate,
+    BucketProbe,
+    BucketUpdate,
+    BucketUrls,
+    MultipartRequest,
+    MultipartUpload,
+)
 from luml_app.schemas.collections import Collection, CollectionCreate, CollectionDetails, CollectionUpdate
 from luml_app.schemas.deployments import (
     Deployment,
@@ -416,7 +424,22 @@ class Buckets(Group):
             )
         )
 
-    def probe_urls(self, organization_id: Id, secret_id: Id) -> BucketUrls:
+    def probe_urls(
+        self,
+        organization_id: Id,
+        secret_id: Id,
+        *,
+        type: Literal["s3", "azure"] | UnsetType | None = UNSET,
+        endpoint: str | UnsetType | None = UNSET,
+        bucket_name: str | UnsetType | None = UNSET,
+        region: str | UnsetType | None = UNSET,
+        access_key: str | UnsetType | None = UNSET,
+        secret_key: str | UnsetType | None = UNSET,
+        session_token: str | UnsetType | None = UNSET,
+        secure: bool | UnsetType | None = UNSET,
+        cert_check: bool | UnsetType | None = UNSET,
+        id: Id | None = None,
+    ) -> BucketUrls:
         """Signed addresses of a probe object, to see whether the bucket works from where the client is."""
         return self._send(
             Call(
@@ -425,6 +448,19 @@ class Buckets(Group):
                 "/v1/organizations/{organization_id}/bucket-secrets/{secret_id}/urls",
                 BucketUrls,
                 path={"organization_id": organization_id, "secret_id": secret_id},
+                body=body(
+                    BucketProbe,
+                    type=type,
+                    endpoint=endpoint,
+                    bucket_name=bucket_name,
+                    region=region,
+                    access_key=access_key,
+                    secret_key=secret_key,
+                    session_token=session_token,
+                    secure=secure,
+                    cert_check=cert_check,
+                    id=id,
+                ),
             )
         )
 
@@ -1793,7 +1829,22 @@ class AsyncBuckets(AsyncGroup):
             )
         )
 
-    async def probe_urls(self, organization_id: Id, secret_id: Id) -> BucketUrls:
+    async def probe_urls(
+        self,
+        organization_id: Id,
+        secret_id: Id,
+        *,
+        type: Literal["s3", "azure"] | UnsetType | None = UNSET,
+        endpoint: str | UnsetType | None = UNSET,
+        bucket_name: str | UnsetType | None = UNSET,
+        region: str | UnsetType | None = UNSET,
+        access_key: str | UnsetType | None = UNSET,
+        secret_key: str | UnsetType | None = UNSET,
+        session_token: str | UnsetType | None = UNSET,
+        secure: bool | UnsetType | None = UNSET,
+        cert_check: bool | UnsetType | None = UNSET,
+        id: Id | None = None,
+    ) -> BucketUrls:
         """Signed addresses of a probe object, to see whether the bucket works from where the client is."""
         return await self._send(
             Call(
@@ -1802,6 +1853,19 @@ class AsyncBuckets(AsyncGroup):
                 "/v1/organizations/{organization_id}/bucket-secrets/{secret_id}/urls",
                 BucketUrls,
                 path={"organization_id": organization_id, "secret_id": secret_id},
+                body=body(
+                    BucketProbe,
+                    type=type,
+                    endpoint=endpoint,
+                    bucket_name=bucket_name,
+                    region=region,
+                    access_key=access_key,
+                    secret_key=secret_key,
+                    session_token=session_token,
+                    secure=secure,
+                    cert_check=cert_check,
+                    id=id,
+                ),
             )
         )
 

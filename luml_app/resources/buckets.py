@@ -13,8 +13,8 @@ from luml_app.core.events import difference
 from luml_app.core.ids import new_id
 from luml_app.core.operations import Resource, operation
 from luml_app.resources.changes import sent
-from luml_app.schemas.buckets import Bucket, BucketCreate, BucketUpdate, BucketUrls, OrbitBase
-from luml_app.schemas.errors import Conflict
+from luml_app.schemas.buckets import Bucket, BucketCreate, BucketProbe, BucketUpdate, BucketUrls, OrbitBase
+from luml_app.schemas.errors import Conflict, Invalid
 from luml_app.storage.opening import open_bucket
 
 BUILTIN = "luml"
@@ -71,9 +71,12 @@ class Buckets(Resource):
         self.scope.record("bucket.delete", bucket.id, before={"bucket_name": bucket.bucket_name})
 
     @operation("POST /v1/organizations/{organization_id}/bucket-secrets/{secret_id}/urls", needs="bucket:update")
-    def probe_urls(self) -> BucketUrls:
+    def probe_urls(self, body: BucketProbe) -> BucketUrls:
         """Signed addresses of a probe object, to see whether the bucket works from where the client is."""
-        storage = open_bucket(self.scope.row(t.buckets), self.scope.keys, self.scope.settings)
+        bucket = self.scope.row(t.buckets)
+        if body.id not in (None, bucket.id):
+            raise Invalid.field("id", "This is another bucket than the one in the path.")
+        storage = open_bucket(bucket, self.scope.keys, self.scope.settings)
         key, seconds = f"probe/{new_id()}", self.scope.settings.signed_url_seconds
         return BucketUrls(
             presigned_url=storage.upload_url(key, seconds),

@@ -70,6 +70,12 @@ class BucketUpdate(Struct, kw_only=True):
     cert_check: bool | UnsetType | None = UNSET
 
 
+class BucketProbe(BucketUpdate, kw_only=True):
+    """What to probe: the stored bucket, with these changes if any are sent. `id`, when sent, is the bucket's own."""
+
+    id: UUID | None = None
+
+
 class BucketUrls(Struct, kw_only=True):
     """Signed addresses of a probe object: PUT, GET (with a range) and DELETE it to see whether the bucket works."""
 

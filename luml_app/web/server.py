@@ -61,7 +61,8 @@ class Server:
         rules.append(Rule(AnyMatches(), api if self._ui is None else self._ui.application))
         self._http = HTTPServer(
             RuleRouter(rules),
-            xheaders=True,
+            # Only behind a proxy is there somebody who may say where a request comes from.
+            xheaders=self.house.settings.public_url is not None,
             max_body_size=self.house.settings.max_body_bytes,
             idle_connection_timeout=120,
         )

@@ -144,7 +144,7 @@ def _other_bucket(stage: Stage) -> dict[str, Any]:
 plain("buckets.list")
 plain("buckets.create", BUCKET)
 plain("buckets.get")
-plain("buckets.probe_urls")
+plain("buckets.probe_urls", {})
 CASES["buckets.update"] = lambda stage: Case({"region": "eu", "secret_key": "abracadabra"}, path=_other_bucket(stage))
 CASES["buckets.delete"] = lambda stage: Case(path=_other_bucket(stage))
 
