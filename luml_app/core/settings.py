@@ -57,9 +57,10 @@ class Settings:
     def child_environment(self, **variables: str) -> dict[str, str]:
         """The environment of a child process with these settings, and with further `variables`."""
         own = {PREFIX + name.upper(): getattr(self, name) for name in _KINDS}
-        # A child needs no password of the first user, and is told its own address where it differs from ours.
-        kept = {name: str(value) for name, value in own.items() if value is not None and name != "LUML_ADMIN_PASSWORD"}
-        return {**os.environ, **kept, **variables}
+        told = {name: str(value) for name, value in own.items() if value is not None}
+        environment = {**os.environ, **told, **variables}
+        environment.pop("LUML_ADMIN_PASSWORD", None)  # only who creates the first user needs it
+        return environment
 
     @property
     def address(self) -> str:

@@ -152,7 +152,7 @@ def _password_not_lost(user: FirstUser, say: Say) -> Iterator[None]:
 
 def _server(settings: Settings) -> Command:
     argv = (sys.executable, "-m", "luml_app.cli", "serve")
-    return Command("server", argv, _environment(settings))
+    return Command("server", argv, settings.child_environment())
 
 
 def _satellite_folder(home: Home) -> Path:
@@ -177,10 +177,6 @@ def _works_in(process: psutil.Process, folder: Path) -> bool:
         return Path(process.cwd()).is_relative_to(folder)
     except (psutil.Error, OSError):
         return False
-
-
-def _environment(settings: Settings, **variables: str) -> dict[str, str]:
-    return {**settings.child_environment(**variables), "LUML_ADMIN_PASSWORD": ""}
 
 
 def _answers(settings: Settings) -> bool:
@@ -269,7 +265,7 @@ def _run_demo(supervisor: Supervisor, running: Running, home: Home, say: Say) ->
     """Run the demo in a process of its own, while the children are watched."""
     variables = {"LUML_ADDRESS": running.settings.address, "LUML_API_KEY": running.access.api_key, MARK: home.mark}
     argv = [sys.executable, "-m", "luml_app.cli", "demo", "--orbit", str(running.orbit_id)]
-    environment = _environment(running.settings, **variables)
+    environment = running.settings.child_environment(**variables)
     # In a session of its own, so that the mark finds it after a `kill -9` of this process.
     process = subprocess.Popen(argv, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
