@@ -32,11 +32,11 @@ class ModelCache:
         self.size_limit = size_limit
         folder.mkdir(parents=True, exist_ok=True)
 
-    def ensure(self, digest: str, download: AbstractContextManager[Iterable[bytes]]) -> Path:
+    def ensure(self, digest: str, download: AbstractContextManager[Iterable[bytes]], size: int | None = None) -> Path:
         """Return the folder with the unpacked model of that digest, downloading it if it is not here.
 
         `download` gives the bytes and is entered only when they are needed. A kept file that no longer has its
-        digest is fetched again. Raises DigestMismatch and bundle.NotAModel.
+        digest is fetched again. More bytes than `size` are not waited for. Raises DigestMismatch and bundle.NotAModel.
         """
         digest = digest.lower().removeprefix("sha256:")
         if not SHA256.fullmatch(digest):
@@ -45,7 +45,7 @@ class ModelCache:
         with locked(self.folder / f"{digest}.lock"):
             if not archive.is_file() or sha256_of(archive) != digest:
                 shutil.rmtree(unpacked, ignore_errors=True)
-                fetch(download, archive, digest)
+                fetch(download, archive, digest, size)
             if not unpacked.is_dir():
                 unpack_whole(archive, unpacked)
         archive.touch()
@@ -70,7 +70,9 @@ class ModelCache:
             (self.folder / f"{digest}.luml").unlink(missing_ok=True)
 
 
-def fetch(download: AbstractContextManager[Iterable[bytes]], archive: Path, digest: str) -> None:
+def fetch(
+    download: AbstractContextManager[Iterable[bytes]], archive: Path, digest: str, size: int | None = None
+) -> None:
     """Stream to a file beside, compare, rename."""
     part = archive.with_suffix(".part")
     seen = hashlib.sha256()
@@ -79,6 +81,8 @@ def fetch(download: AbstractContextManager[Iterable[bytes]], archive: Path, dige
             for chunk in chunks:
                 seen.update(chunk)
                 sink.write(chunk)
+                if size is not None and sink.tell() > size:
+                    raise DigestMismatch(f"The downloaded file is larger than the {size} bytes that the registry says")
         if seen.hexdigest() != digest:
             raise DigestMismatch(f"The downloaded file has sha256 {seen.hexdigest()}, the registry says {digest}")
         part.replace(archive)

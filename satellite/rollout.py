@@ -158,12 +158,12 @@ class Rollout:
         revision = deployment.revision
         source = self.platform.artifact(revision.artifact_id)
         digest = revision.digest or source.digest
-        folder = self.models.ensure(digest, self.platform.download(source.url))
+        folder = self.models.ensure(digest, self.platform.download(source.url), source.size)
         return ReplicaSpec(
             deployment_id=deployment.id,
             revision_id=revision.id,
             model=folder,
-            digest=digest,
+            digest=folder.name,
             environment=environment_of(folder),
             variables={**revision.env_variables, **self.secrets(revision.env_secrets)},
             attributes=self.secrets(revision.attribute_secrets),

@@ -76,6 +76,16 @@ def test_other_bytes_than_promised_are_refused(cache: ModelCache, source: Source
     assert not list(cache.folder.glob("*.luml")) and not list(cache.folder.glob("*.part"))
 
 
+def test_a_download_without_end_is_cut_short(cache: ModelCache) -> None:
+    @contextmanager
+    def endless() -> Iterator[Iterator[bytes]]:
+        yield iter(lambda: bytes(1000), b"")
+
+    with pytest.raises(DigestMismatch, match="larger than the 5000 bytes"):
+        cache.ensure("0" * 64, endless(), 5000)
+    assert [path.suffix for path in cache.folder.iterdir()] == [".lock"]
+
+
 def test_a_digest_that_is_none_is_refused(cache: ModelCache, source: Source) -> None:
     with pytest.raises(DigestMismatch, match="not a sha256"):
         cache.ensure("../../etc", source.download())
