@@ -121,9 +121,17 @@ def read_body(text: str) -> dict[str, Any]:
 
 def answer(value: Any) -> list[Block]:
     """The outputs of a model: as a table where they are one value, or a few, per row; and as they came."""
-    raw = b.code(json.dumps(value, ensure_ascii=False, indent=2)[:20_000], "Answer as JSON")
+    raw = b.code(_pretty(value)[:20_000], "Answer as JSON")
     rows = _rows(value)
     return [rows, raw] if rows else [raw]
+
+
+def _pretty(value: Any) -> str:
+    """JSON with one line per output: indented to the end, a list of numbers would fill the page."""
+    if not isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
+    lines = [f"  {json.dumps(name)}: {json.dumps(one, ensure_ascii=False)}" for name, one in value.items()]
+    return "{\n" + ",\n".join(lines) + "\n}"
 
 
 def _rows(value: Any) -> Block | None:
