@@ -208,8 +208,7 @@ def _satellite_key(api: LocalApi, running: Running) -> tuple[Satellite, str]:
 
 
 def _satellite(settings: Settings, home: Home, known: Satellite, key: str) -> Command:
-    environment = _environment(
-        settings,
+    environment = settings.child_environment(
         SATELLITE_PORT=str(_gateway_port(settings, known)),
         LUML_ADDRESS=settings.address,
         SATELLITE_TOKEN=key,
