@@ -62,18 +62,9 @@ class ArtifactView(Store):
         """Make this the next version of a track; the entry."""
         return self.api.track_entries.create(*self.ids, track_id, artifact_id=self.artifact.id)
 
-    def _collection(self) -> str:
-        """The collection of an artifact of which only the id is known: the newest are looked through for it."""
-        cursor = None
-        for _ in range(20):
-            page = self.api.artifacts.list(*self.ids, limit=100, cursor=cursor)
-            found = next((one for one in page.items if str(one.id) == self.artifact_id), None)
-            if found is not None:
-                return str(found.collection_id)
-            cursor = page.cursor
-            if cursor is None:
-                break
-        return self.artifact_id  # which is no collection, so that the registry says that there is no such object
+    def _collection(self) -> Any:
+        """The collection of an artifact of which only the id is known."""
+        return self.api.artifacts.find(*self.ids, self.artifact_id).collection_id
 
     def _read_environment(self, one: ArtifactDetails) -> None:
         if one.status != "uploaded":

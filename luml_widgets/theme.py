@@ -1,7 +1,7 @@
 """The look in one place: colours, spacing and type, light and dark.
 
-From these tokens come the style sheet of our own parts, the Material theme of the dashboard, the theme of Bokeh
-plots and the style sheet of Tabulator, so that nothing on a screen ever has a colour of its own.
+From these tokens come the style sheet of our own parts and the Material theme of the dashboard, so that nothing on a
+screen ever has a colour of its own.
 """
 
 from __future__ import annotations
@@ -115,44 +115,3 @@ def _mui_components(palette: Palette) -> dict[str, Any]:
         "MuiIconButton": {"styleOverrides": {"root": {"padding": "6px", "color": palette.soft}}},
         "MuiSvgIcon": {"styleOverrides": {"root": {"fontSize": "20px"}}},
     }
-
-
-def bokeh_theme(*, dark: bool = False) -> dict[str, Any]:
-    """JSON of a `bokeh.themes.Theme` for plots on our surface."""
-    palette = DARK if dark else LIGHT
-    text = {"text_color": palette.soft, "text_font": FONT, "text_font_size": f"{SMALL_PX}px"}
-    axis = {f"{part}_{name}": value for part in ("major_label", "axis_label") for name, value in text.items()}
-    lines = {f"{part}_line_color": palette.line for part in ("axis", "major_tick", "minor_tick")}
-    return {
-        "attrs": {
-            "Plot": {
-                "background_fill_color": palette.surface,
-                "border_fill_color": palette.surface,
-                "outline_line_color": None,
-            },
-            "Grid": {"grid_line_color": palette.line},
-            "Axis": axis | lines | {"axis_label_text_font_style": "normal"},
-            "Title": {**text, "text_color": palette.ink},
-            "Legend": {
-                "background_fill_color": palette.surface,
-                "border_line_color": None,
-                **{f"label_{name}": value for name, value in text.items()},
-            },
-        }
-    }
-
-
-def tabulator_css() -> str:
-    """A style sheet that gives Panel's Tabulator (`theme="simple"`) the look of our own tables."""
-    return (
-        ":host .tabulator{border:0;background:transparent;color:var(--mui-palette-text-primary,inherit);"
-        f"font:{TEXT_PX}px {FONT};font-variant-numeric:tabular-nums}}"
-        ":host .tabulator .tabulator-header,:host .tabulator .tabulator-col,:host .tabulator .tabulator-table,"
-        ":host .tabulator .tabulator-tableholder,:host .tabulator .tabulator-footer"
-        "{background:transparent;color:inherit}"
-        ":host .tabulator .tabulator-row{background:transparent;border-bottom:1px solid var(--mui-palette-divider);"
-        f"min-height:{ROW_PX}px}}"
-        ":host .tabulator .tabulator-cell,:host .tabulator .tabulator-col{border:0}"
-        ":host .tabulator .tabulator-row.tabulator-selected{background:color-mix(in srgb,"
-        "var(--mui-palette-primary-main) 10%,transparent)}"
-    )

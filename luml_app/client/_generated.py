@@ -673,6 +673,18 @@ class Artifacts(Group):
             )
         )
 
+    def find(self, organization_id: Id, orbit_id: Id, artifact_id: Id) -> Artifact:
+        """An artifact of an orbit by its id alone, whatever collection it is in; `artifacts.get` tells more."""
+        return self._send(
+            Call(
+                "artifacts.find",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/artifacts/{artifact_id}",
+                Artifact,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "artifact_id": artifact_id},
+            )
+        )
+
     def get(self, organization_id: Id, orbit_id: Id, collection_id: Id, artifact_id: Id) -> ArtifactDetails:
         """An artifact with manifest and file index, where it stands and what uses it."""
         return self._send(
@@ -2075,6 +2087,18 @@ class AsyncArtifacts(AsyncGroup):
                     "search": search,
                     "excluded_tracks": excluded_tracks,
                 },
+            )
+        )
+
+    async def find(self, organization_id: Id, orbit_id: Id, artifact_id: Id) -> Artifact:
+        """An artifact of an orbit by its id alone, whatever collection it is in; `artifacts.get` tells more."""
+        return await self._send(
+            Call(
+                "artifacts.find",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/artifacts/{artifact_id}",
+                Artifact,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "artifact_id": artifact_id},
             )
         )
 

@@ -83,9 +83,12 @@ class OrbitHandle:
 
     def artifact(self, name: str | UUID) -> ArtifactHandle:
         """The artifact with this id, or the newest uploaded one of this name. Raises NotFound, which lists some."""
+        if _is_id(name):
+            known = self.client.artifacts.find(*self.ids, name)
+            return ArtifactHandle.read(self, known.collection_id, known.id)
         unfinished = None
-        for found in self.artifacts() if _is_id(name) else self.artifacts(search=str(name)):
-            if str(name).lower() == str(found.id) or (found.name == str(name) and found.status == "uploaded"):
+        for found in self.artifacts(search=str(name)):
+            if found.name == str(name) and found.status == "uploaded":
                 return ArtifactHandle.read(self, found.collection_id, found.id)
             unfinished = unfinished or (found if found.name == str(name) else None)
         if unfinished:

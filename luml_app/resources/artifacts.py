@@ -93,6 +93,11 @@ class Artifacts(Resource):
         deployments = self._deployments_of([row.id for row in rows])
         return Page(items=[_listed(row, deployments.get(row.id, [])) for row in rows], cursor=following)
 
+    @operation(f"GET {_ORBIT}/artifacts/{{artifact_id}}", needs="artifact:read")
+    def find(self) -> Artifact:
+        """An artifact of an orbit by its id alone, whatever collection it is in; `artifacts.get` tells more."""
+        return artifact_of(self.scope.row(t.artifacts))
+
     @operation(f"GET {_ONE}", needs="artifact:read")
     def get(self) -> ArtifactDetails:
         """An artifact with manifest and file index, where it stands and what uses it."""

@@ -171,6 +171,7 @@ def _(stage: Stage) -> Case:
 
 plain("artifacts.create", announced())
 plain("artifacts.list", search="a", sort_by="accuracy", types=["model"])
+plain("artifacts.find")
 plain("artifacts.get")
 plain("artifacts.update", {"description": "sleepy", "tags": []})
 plain("artifacts.download_url")
