@@ -100,7 +100,7 @@ def test_a_page_of_the_platform_may_write_and_another_site_may_not(browser: http
 def test_a_large_file_goes_through(browser: httpx.Client, proxy: str, cast: Cast) -> None:
     content = bytes(64 * 2**20)
     base = f"/v1/organizations/{cast.here.organization_id}/bucket-secrets/{cast.here.bucket_id}/urls"
-    urls = browser.post(base, headers={"Origin": proxy}).json()
+    urls = browser.post(base, json={"id": str(cast.here.bucket_id)}, headers={"Origin": proxy}).json()
     assert urls["presigned_url"].startswith(proxy)
     assert browser.put(urls["presigned_url"], content=content).is_success
     part = browser.get(urls["download_url"], headers={"Range": "bytes=0-10"})
