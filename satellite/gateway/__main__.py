@@ -33,7 +33,8 @@ async def serve(settings: GatewaySettings, listener: socket.socket) -> None:
     server.add_socket(listener)
     state = GatewayState(os.getpid(), listener.getsockname()[1], settings.fingerprint)
     write_whole(settings.state, msgspec.json.encode(state).decode())
-    while not stop.is_set():
+    # Without its folder nobody can find or stop it any more: a gateway does not outlive its installation.
+    while not stop.is_set() and settings.routes.parent.is_dir():
         gateway.refresh()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), REFRESH_SECONDS)

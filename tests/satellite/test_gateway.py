@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +22,7 @@ import tornado.web
 
 from satellite.daemon import gateway_settings
 from satellite.gateway.routes import Route, RouteReader, RouteWriter
-from satellite.gateway.supervisor import GatewayFailed, GatewaySupervisor
+from satellite.gateway.supervisor import COMMAND, GatewayFailed, GatewaySupervisor, give_input
 from satellite.settings import Settings, inherited_environment
 from tests.satellite.contract_server import API_KEY, ContractServer, until
 
@@ -284,6 +286,17 @@ def test_a_busy_port_is_one_clear_sentence(our_platform: ContractServer, setting
         with pytest.raises(GatewayFailed, match="cannot listen on"):
             gateway.start()
         gateway.stop()
+
+
+def test_a_gateway_ends_with_its_folder(our_platform: ContractServer, settings: Callable[..., Settings]) -> None:
+    chosen = settings(our_platform)
+    chosen.data.mkdir(parents=True)
+    given = msgspec.json.encode(gateway_settings(chosen))
+    with subprocess.Popen(COMMAND, stdin=subprocess.PIPE, env=inherited_environment()) as gateway:
+        give_input(gateway, given)
+        until(lambda: (chosen.data / "gateway.json").exists())
+        shutil.rmtree(chosen.data)
+        assert gateway.wait(20) == 0
 
 
 def test_a_table_that_is_not_readable_changes_nothing(tmp_path: Path) -> None:
