@@ -294,7 +294,7 @@ def test_a_gateway_ends_with_its_folder(our_platform: ContractServer, settings: 
     given = msgspec.json.encode(gateway_settings(chosen))
     with subprocess.Popen(COMMAND, stdin=subprocess.PIPE, env=inherited_environment()) as gateway:
         give_input(gateway, given)
-        until(lambda: (chosen.data / "gateway.json").exists())
+        until((chosen.data / "gateway.json").exists)
         shutil.rmtree(chosen.data)
         assert gateway.wait(20) == 0
 
