@@ -28,7 +28,8 @@ from .command import write_whole
 # What the model server imports itself; the model's own pins of the same packages win.
 SERVER_REQUIREMENTS = ("fnnx", "httptools", "msgspec", "numpy", "uvicorn", "uvloop; sys_platform != 'win32'")
 # Of a dependency's `extra_pip_args` only where to look is obeyed.
-INDEX_OPTIONS = {"--index-url", "--extra-index-url", "--find-links", "-i", "-f"}
+LONG_INDEX_OPTIONS = ("index_url", "extra_index_url", "find_links")
+INDEX_OPTIONS = {"-i", "-f", *("--" + name.replace("_", "-") for name in LONG_INDEX_OPTIONS)}
 # uv does not read pip's variables.
 UV_NAMES = {"PIP_INDEX_URL": "UV_INDEX_URL", "PIP_EXTRA_INDEX_URL": "UV_EXTRA_INDEX_URL", "PIP_CERT": "SSL_CERT_FILE"}
 MARKER = "complete.json"

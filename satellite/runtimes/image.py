@@ -13,7 +13,7 @@ from satellite import model_server
 FOLDER = Path(model_server.__file__).parent
 SOURCES = ("*.py", "Dockerfile")
 STAGE_LABEL = "ai.luml.stage=packages"
-PIP_OPTIONS = {"PIP_INDEX_URL": "index-url", "PIP_EXTRA_INDEX_URL": "extra-index-url"}
+PIP_OPTIONS = {"PIP_INDEX_URL": "index_url", "PIP_EXTRA_INDEX_URL": "extra_index_url"}  # pip takes "_" for "-"
 
 
 def image_tag(name: str, base: str) -> str:

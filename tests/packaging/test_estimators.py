@@ -254,7 +254,7 @@ def test_declared_dependencies_replace_what_is_found(tmp_path: Path) -> None:
     with pytest.raises(PackagingError, match="dependencies must be a list"):
         save_model(model, tmp_path / "m.luml", sample=x, dependencies="scikit-learn")
     with pytest.raises(PackagingError, match="is not a requirement"):
-        save_model(model, tmp_path / "m.luml", sample=x, dependencies=["--index-url"])
+        save_model(model, tmp_path / "m.luml", sample=x, dependencies=["--find-links"])
 
 
 def test_the_training_data_says_more_than_the_sample(tmp_path: Path) -> None:

@@ -211,10 +211,10 @@ def test_conditions_and_options_of_a_model_are_read() -> None:
         "python_version": "3.12.4",
         "build_dependencies": ["pip==24"],
         "dependencies": [
-            {"package": "a==1", "extra_pip_args": "--extra-index-url https://x.example --no-deps"},
+            {"package": "a==1", "extra_pip_args": "--find-links https://x.example --no-deps"},
             {"package": "b==1", "condition": {"os": ["plan9"]}},
             {"package": "c==1", "condition": {"accelerator": ["cpu"], "os": None}},
         ],
         "conda_channels": None,
     })  # fmt: skip
-    assert spec == EnvironmentSpec("3.12", ("a==1", "c==1"), ("--extra-index-url", "https://x.example"))
+    assert spec == EnvironmentSpec("3.12", ("a==1", "c==1"), ("--find-links", "https://x.example"))

@@ -79,7 +79,7 @@ def test_index_settings_travel_in_a_file() -> None:
         {"PIP_INDEX_URL": "https://u:p@mirror.example/simple", "PIP_EXTRA_INDEX_URL": "https://a  https://b"}
     )
     assert (
-        settings == "[global]\nindex-url = https://u:p@mirror.example/simple\nextra-index-url = https://a https://b\n"
+        settings == "[global]\nindex_url = https://u:p@mirror.example/simple\nextra_index_url = https://a https://b\n"
     )
     with tarfile.open(fileobj=build_context(None, None, settings)) as tar:
         file = tar.extractfile("settings/pip.conf")
