@@ -48,5 +48,10 @@ _MISSING_PARENT = "23503"  # foreign_key_violation
 _IN_EACH_OTHERS_WAY = {"40001", "40P01", "55P03"}  # serialization_failure, deadlock_detected, lock_not_available
 
 
+def in_each_others_way(error: DBAPIError) -> bool:
+    """Whether the transaction lost only because another one ran at the same time; done again, it may well succeed."""
+    return _state(error) in _IN_EACH_OTHERS_WAY
+
+
 def _state(error: DBAPIError) -> str:
     return str(getattr(error.orig, "sqlstate", ""))

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, NoResultFound
 
 from luml_app.core import tables as t
 from luml_app.core.db import Database
-from luml_app.core.errors import translated
+from luml_app.core.errors import in_each_others_way, translated
 from luml_app.core.keys import Keys
 from luml_app.core.operations import Operation
 from luml_app.core.scope import Credentials, Scope, last_seen_is_old, resolve
@@ -23,6 +23,7 @@ from luml_app.core.settings import Settings
 from luml_app.schemas.errors import Invalid, LumlError, NotFound, Problem, ServerFault, Unavailable
 
 log = logging.getLogger(__name__)
+_ATTEMPTS = 3
 _SEEN_EVERY = {"satellite": 15.0, "api_key": 60.0}
 
 
@@ -63,19 +64,28 @@ class Service:
         operation = request.operation
         path = {name: _id(name, value) for name, value in request.path.items()}
         arguments = {**_query(operation, request.query), **_body(operation, request.body)}
-        connect = self.database.read if operation.reads else self.database.write
-        try:
-            with connect() as db:
-                answer, scope = self._run(db, operation, path, arguments, request.credentials)
-        except DBAPIError as error:
-            raise self._explained(operation, error) from error
-        except NoResultFound as error:
-            raise NotFound("It has been deleted in this very moment.") from error
+        answer, scope = self._committed(operation, path, arguments, request.credentials)
         for step in scope.after_commit:
             self._finish(operation, step)
         if scope.refusal is not None:
             raise scope.refusal
         return answer
+
+    def _committed(
+        self, operation: Operation, path: dict[str, UUID], arguments: dict[str, Any], who: Credentials
+    ) -> tuple[Answer, Scope]:
+        """Run it in a transaction; again when it lost against another one that ran at the same time."""
+        connect = self.database.read if operation.reads else self.database.write
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                with connect() as db:
+                    return self._run(db, operation, path, arguments, who)
+            except DBAPIError as error:
+                if attempt == _ATTEMPTS or not in_each_others_way(error):
+                    raise self._explained(operation, error) from error
+            except NoResultFound as error:
+                raise NotFound("It has been deleted in this very moment.") from error
+        raise AssertionError("the last attempt either answers or raises")
 
     def _run(
         self, db: Connection, operation: Operation, path: dict[str, UUID], arguments: dict[str, Any], who: Credentials

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -203,9 +203,19 @@ class TestSigningIn:
             assert "Secure" not in cookie
         assert anyone.cookies["access_token"] not in answer.text
 
-    def test_over_https_they_are_secure(self, anyone: httpx.Client, form: dict[str, str]) -> None:
-        answer = anyone.post("/v1/auth/signin", json=form, headers={"X-Forwarded-Proto": "https"})
-        assert all("Secure" in cookie for cookie in answer.headers.get_list("Set-Cookie"))
+    @pytest.mark.parametrize("public_url", ["https://luml.example", "http://luml.example", None])
+    def test_over_https_they_are_secure(
+        self,
+        build_house: Callable[..., House],
+        start_server: Callable[..., RunningServer],
+        form: dict[str, str],
+        public_url: str | None,
+    ) -> None:
+        """What the caller says of the way to the server counts only where a proxy stands in front."""
+        server = start_server(build_house(public_url=public_url), role="api")
+        said = {"X-Forwarded-Proto": "https"}
+        answer = httpx.post(f"http://127.0.0.1:{server.port}/v1/auth/signin", json=form, headers=said)
+        assert {"Secure" in cookie for cookie in answer.headers.get_list("Set-Cookie")} == {public_url is not None}
 
     def test_a_session_from_beginning_to_end(self, signed_in: httpx.Client, alice: Person) -> None:
         assert signed_in.get("/v1/auth/users/me").json()["email"] == alice.email
