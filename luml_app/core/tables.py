@@ -332,12 +332,14 @@ revisions = Table(
     Index(None, "artifact_id"),
 )
 
+# Work of a satellite names it; work of the server itself, a chore, names neither satellite nor orbit: it must outlive
+# the orbit that it clears away.
 jobs = Table(
     "jobs",
     metadata,
     _id(),
-    _parent("satellites"),
-    _parent("orbits"),
+    _parent("satellites", nullable=True),
+    _parent("orbits", nullable=True),
     Column("type", Text, nullable=False),
     Column("payload", JSONB, nullable=False),
     Column("dedupe_key", Text, nullable=False),
@@ -353,10 +355,12 @@ jobs = Table(
     *_times(),
     _one_of("state", "queued", "leased", "succeeded", "failed", "dead", "cancelled"),
     CheckConstraint("(state = 'leased') = (lease_token IS NOT NULL)", name="lease"),
+    CheckConstraint("(satellite_id IS NULL) = (orbit_id IS NULL)", name="place"),
     Index("jobs_queued_key", "dedupe_key", unique=True, postgresql_where=text("state = 'queued'")),
     Index("jobs_leased_key", "dedupe_key", unique=True, postgresql_where=text("state = 'leased'")),
     Index("jobs_live_idx", "satellite_id", "scheduled_at", postgresql_where=text("state IN ('queued', 'leased')")),
     Index("jobs_history_idx", "satellite_id", "created_at"),
+    Index("jobs_finished_at_idx", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
 )
 
 events = Table(

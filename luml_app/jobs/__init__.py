@@ -1,4 +1,4 @@
-"""The job table: work for satellites.
+"""The job table: work for satellites, and for the server itself (`chores`, which the `housekeeper` does).
 
 ::
 

@@ -1,8 +1,9 @@
-"""Enqueue, claim, renew, finish: each one statement."""
+"""Enqueue, claim, renew, finish."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -21,7 +22,7 @@ LEASE_WITHOUT_RENEWAL = 900.0
 _QUEUED = text("state = 'queued'")
 _LIVE = text("jobs.state IN ('queued', 'leased')")
 _ENDED = {"lease_token": None, "lease_expires_at": None, "updated_at": func.now()}
-_BACKOFF_SECONDS = (5.0, 15.0, 60.0, 300.0)
+BACKOFF_SECONDS = (5.0, 15.0, 60.0, 300.0)
 
 
 def new_job(
@@ -73,15 +74,51 @@ def claim(db: Connection, job_id: UUID, seconds: float | None) -> Any | None:
     """Lease a job; None when somebody else has it, or it has ended."""
     _bury(db, job_id)
     locked = select(jobs.c.id).where(jobs.c.id == job_id, _claimable()).with_for_update(skip_locked=True)
-    lease = {
+    lease = _lease(seconds or LEASE_WITHOUT_RENEWAL)
+    return db.execute(update(jobs).where(jobs.c.id.in_(locked)).values(lease).returning(jobs)).one_or_none()
+
+
+def _lease(seconds: float) -> dict[str, Any]:
+    return {
         "state": "leased",
         "lease_token": new_id(),
-        "lease_expires_at": func.now() + timedelta(seconds=seconds or LEASE_WITHOUT_RENEWAL),
+        "lease_expires_at": func.now() + timedelta(seconds=seconds),
         "attempts": jobs.c.attempts + 1,
         "started_at": func.coalesce(jobs.c.started_at, func.now()),
         "updated_at": func.now(),
     }
-    return db.execute(update(jobs).where(jobs.c.id.in_(locked)).values(lease).returning(jobs)).one_or_none()
+
+
+def claim_chore(db: Connection, seconds: float, kinds: Sequence[str]) -> Any | None:
+    """Lease the server's own job of these kinds that has been due for longest; None when there is none."""
+    _bury_chores(db)
+    j = jobs
+    due = select(j.c.id).where(j.c.satellite_id.is_(None), j.c.type.in_(kinds), _LIVE, _claimable())
+    first = due.order_by(j.c.scheduled_at, j.c.id).limit(1).with_for_update(skip_locked=True)
+    lease = _lease(seconds)
+    return db.execute(update(j).where(j.c.id == first.scalar_subquery()).values(lease).returning(j)).one_or_none()
+
+
+def live_keys(db: Connection, keys: Sequence[str]) -> set[str]:
+    """Which of these dedupe keys have a job that is queued or leased."""
+    return set(db.scalars(select(jobs.c.dedupe_key).where(_LIVE, jobs.c.dedupe_key.in_(keys))))
+
+
+def seconds_until_chore(db: Connection, kinds: Sequence[str]) -> float:
+    """How long until the next of the server's queued jobs is due; infinity when none waits."""
+    waiting = (jobs.c.satellite_id.is_(None), jobs.c.type.in_(kinds), _LIVE, jobs.c.state == "queued")
+    seconds = db.scalar(select(func.extract("epoch", func.min(jobs.c.scheduled_at) - func.now())).where(*waiting))
+    return math.inf if seconds is None else max(0.05, float(seconds))
+
+
+def _bury_chores(db: Connection) -> None:
+    """End the lost leases of chores that have been tried as often as they may be, or are queued anew."""
+    newer = jobs.alias("newer")
+    exhausted = jobs.c.attempts >= jobs.c.max_attempts
+    superseded = exists(select(1).where(newer.c.dedupe_key == jobs.c.dedupe_key, newer.c.state == "queued"))
+    lost = and_(jobs.c.satellite_id.is_(None), jobs.c.state == "leased", jobs.c.lease_expires_at <= func.now())
+    end = {**_ENDED, "state": case((exhausted, "dead"), else_="cancelled"), "finished_at": func.now()}
+    db.execute(update(jobs).where(lost, _LIVE, or_(exhausted, superseded)).values(end))
 
 
 def _bury(db: Connection, job_id: UUID) -> None:
@@ -114,16 +151,27 @@ def succeed(db: Connection, job_id: UUID, token: UUID | None, result: Any) -> An
     return db.execute(update(jobs).where(_held(job_id, token)).values(end).returning(jobs)).one_or_none()
 
 
-def fail(db: Connection, job_id: UUID, token: UUID | None, result: Any, *, transient: bool = False) -> Any | None:
-    """End a job badly, or, if `transient`, queue it again after a pause; None when the lease is lost."""
+def fail(
+    db: Connection,
+    job_id: UUID,
+    token: UUID | None,
+    result: Any,
+    *,
+    transient: bool = False,
+    pauses: Sequence[float] = BACKOFF_SECONDS,
+) -> Any | None:
+    """End a job badly, or, if `transient`, queue it again after a pause; None when the lease is lost.
+
+    `pauses` are the seconds after the first, second … attempt; the last one stands for all further ones.
+    """
     end: dict[str, Any] = {**_ENDED, "state": "failed", "result": result, "finished_at": func.now()}
     if transient:
         newer = jobs.alias("newer")
         superseded = exists(select(1).where(newer.c.dedupe_key == jobs.c.dedupe_key, newer.c.state == "queued"))
         last = jobs.c.attempts >= jobs.c.max_attempts
         pause = case(
-            *((jobs.c.attempts <= tries, literal(timedelta(seconds=s))) for tries, s in enumerate(_BACKOFF_SECONDS, 1)),
-            else_=literal(timedelta(seconds=_BACKOFF_SECONDS[-1])),
+            *((jobs.c.attempts <= tries, literal(timedelta(seconds=s))) for tries, s in enumerate(pauses, 1)),
+            else_=literal(timedelta(seconds=pauses[-1])),
         )
         end |= {
             "state": case((last, "dead"), (superseded, "cancelled"), else_="queued"),

@@ -1,11 +1,14 @@
 """One module per resource: its operations, its SQL and its rules.
 
-`RESOURCES` is the list from which routes, OpenAPI, clients and the reference are made.
+`RESOURCES` is the list from which routes, OpenAPI, clients and the reference are made; `CHORES` that of what the
+server does by itself, after or between requests.
 """
 
 from functools import cache
 
 from luml_app.core.operations import Operation, Resource, collect
+from luml_app.jobs.chores import Chore
+from luml_app.jobs.pruning import prune_jobs
 from luml_app.resources.agent import Agent
 from luml_app.resources.api_keys import ApiKeys
 from luml_app.resources.artifacts import Artifacts
@@ -34,6 +37,10 @@ RESOURCES: list[type[Resource]] = [
     Satellites,
     Deployments,
     Agent,
+]
+
+CHORES: list[Chore] = [
+    prune_jobs,
 ]
 
 

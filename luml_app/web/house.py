@@ -12,8 +12,10 @@ from luml_app.core.keys import Keys
 from luml_app.core.scope import Credentials
 from luml_app.core.service import Answer, Request, Service
 from luml_app.core.settings import Settings
-from luml_app.resources import all_operations
-from luml_app.web.hub import Hub
+from luml_app.jobs.chores import QUEUED
+from luml_app.jobs.housekeeper import Housekeeper
+from luml_app.resources import CHORES, all_operations
+from luml_app.web.hub import MISSED, Hub
 from luml_app.web.local import LocalApi
 
 
@@ -28,6 +30,7 @@ class House:
     hub: Hub
     listener: Listener
     threads: ThreadPoolExecutor
+    housekeeper: Housekeeper
 
     @classmethod
     def build(cls, settings: Settings, keys: Keys) -> Self:
@@ -37,7 +40,8 @@ class House:
         # As many threads as connections: a thread that would only wait for a connection is of no use.
         threads = ThreadPoolExecutor(settings.pool_size, thread_name_prefix="luml-operation")
         service = Service(all_operations(), database, keys, settings)
-        return cls(settings, keys, database, service, hub, Listener(database, hub.receive), threads)
+        housekeeper = Housekeeper(database, keys, settings, CHORES)
+        return cls(settings, keys, database, service, hub, Listener(database, hub.receive), threads, housekeeper)
 
     async def call(self, request: Request) -> Answer:
         """Run an operation in a thread of the pool."""
@@ -47,8 +51,18 @@ class House:
         """The api for widgets and pages of this process, in the name of a caller."""
         return LocalApi(self.service, credentials)
 
+    def know(self, settings: Settings) -> None:
+        """Go on with these settings, as when the port has turned out."""
+        self.settings = self.service.settings = self.housekeeper.settings = settings
+
+    def keep(self) -> None:
+        """Begin to do the server's chores; notices on the hub wake it."""
+        self.hub.subscribe(lambda notice: self.housekeeper.wake() if notice.action in {QUEUED, MISSED.action} else None)
+        self.housekeeper.start()
+
     def close(self, *_: Any) -> None:
         """Stop threads and connections."""
+        self.housekeeper.stop()
         self.listener.stop()
         self.threads.shutdown(wait=True, cancel_futures=True)
         self.database.close()

@@ -49,9 +49,11 @@ class Server:
         sockets = _bind(self.house.settings, reuse_port=self._reuse_port)
         port: int = sockets[0].getsockname()[1]
         if self.house.settings.port != port:
-            self._know_port(port)
+            self.house.know(replace(self.house.settings, port=port))
         self.house.hub.attach(asyncio.get_event_loop())
         self.house.listener.start()
+        if self.role != "ui":
+            self.house.keep()
         api = _api_application(self.house)
         rules = [Rule(PathMatches(_API), api)]
         if self.role in {"all", "ui"}:
@@ -83,10 +85,6 @@ class Server:
         except TimeoutError:
             log.warning("Some connections were still busy when the server stopped.")
         self.house.close()
-
-    def _know_port(self, port: int) -> None:
-        self.house.settings = replace(self.house.settings, port=port)
-        self.house.service.settings = self.house.settings
 
 
 def serve(settings: Settings, keys: Keys, *, role: str = "all") -> int:
