@@ -24,7 +24,8 @@ from luml_app.core.settings import Settings
 from luml_app.resources import all_operations
 from luml_app.web.local import LocalApi
 
-KEYS = Keys(["the master key of the tests, long enough"])
+MASTER_KEY = "the master key of the tests: long enough"
+KEYS = Keys([MASTER_KEY])
 PASSWORD = "wonderland and back"
 NAMES = ("alice", "bob", "victor", "charlie")
 
