@@ -140,6 +140,7 @@ def check_example(person: Person) -> None:
     assert code
     own, served = person.python(EXAMPLE + code[1] + EXAMPLE_CHECK)
     assert served == own
+    until(lambda: "deployment churn" not in person.python(COUNT), "the end of the example's deployment")
 
 
 def check_stop(person: Person, screen: Screen) -> None:

@@ -20,6 +20,7 @@ from luml_app.client.objects import ArtifactHandle, DeploymentHandle
 from luml_app.client.orbits import OrbitHandle
 from luml_app.packaging import save_model
 from luml_app.web.house import House
+from satellite.runtimes.containers import LABEL
 from tests.cast import Cast, Person, load_cast
 from tests.satellite.contract_server import until
 from tests.satellite.engine import BASE_IMAGE, need_engine, open_engine
@@ -237,13 +238,14 @@ def test_a_satellite_that_lost_its_lease_leaves_the_job_to_the_other(
 @pytest.mark.docker
 def test_in_containers(orbit: OrbitHandle, satellite: Satellite, doubling: ArtifactHandle) -> None:
     with open_engine() as engine:
-        before = {container.id for container in engine.containers.list(all=True)}
         satellite.start(SATELLITE_RUNTIME="docker", DOCKER_HOST=need_engine(), SATELLITE_BASE_IMAGE=BASE_IMAGE)
         able = satellite.seen.capabilities["deploy"]
         assert able["runtime"] == "docker"
         assert "answers and the model image is there" in able["runtime_reason"]
         handle = doubling.deploy().wait(240)
         assert doubles(handle)
+        mine = {"label": f"{LABEL}satellite={handle.data.satellite_id}"}
+        assert len(engine.containers.list(all=True, filters=mine)) == 1
         handle.orbit.client.deployments.delete(*handle.ids)
         until(lambda: gone(handle), 60, "the deletion")
-        assert {container.id for container in engine.containers.list(all=True)} == before
+        assert engine.containers.list(all=True, filters=mine) == []
