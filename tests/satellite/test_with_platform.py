@@ -244,7 +244,7 @@ def test_in_containers(orbit: OrbitHandle, satellite: Satellite, doubling: Artif
         assert "answers and the model image is there" in able["runtime_reason"]
         handle = doubling.deploy().wait(240)
         assert doubles(handle)
-        mine = {"label": f"{LABEL}satellite={handle.data.satellite_id}"}
+        mine = {"label": f"{LABEL}deployment={handle.data.id}"}
         assert len(engine.containers.list(all=True, filters=mine)) == 1
         handle.orbit.client.deployments.delete(*handle.ids)
         until(lambda: gone(handle), 60, "the deletion")
