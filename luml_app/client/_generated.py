@@ -52,7 +52,6 @@ from luml_app.schemas.satellites import (
     ArtifactForSatellite,
     InferenceAccess,
     InferenceAccessAnswer,
-    ModelForSatellite,
     Satellite,
     SatelliteCreate,
     SatelliteCreated,
@@ -1449,14 +1448,14 @@ class Agent(Group):
             )
         )
 
-    def model(self, model_artifact_id: Id) -> ModelForSatellite:
+    def model(self, model_artifact_id: Id) -> ArtifactForSatellite:
         """The same as `agent.artifact`, under its old name."""
         return self._send(
             Call(
                 "agent.model",
                 "GET",
                 "/satellites/v1/model_artifacts/{model_artifact_id}",
-                ModelForSatellite,
+                ArtifactForSatellite,
                 path={"model_artifact_id": model_artifact_id},
             )
         )
@@ -2870,14 +2869,14 @@ class AsyncAgent(AsyncGroup):
             )
         )
 
-    async def model(self, model_artifact_id: Id) -> ModelForSatellite:
+    async def model(self, model_artifact_id: Id) -> ArtifactForSatellite:
         """The same as `agent.artifact`, under its old name."""
         return await self._send(
             Call(
                 "agent.model",
                 "GET",
                 "/satellites/v1/model_artifacts/{model_artifact_id}",
-                ModelForSatellite,
+                ArtifactForSatellite,
                 path={"model_artifact_id": model_artifact_id},
             )
         )

@@ -24,7 +24,6 @@ from luml_app.schemas.satellites import (
     ArtifactForSatellite,
     InferenceAccess,
     InferenceAccessAnswer,
-    ModelForSatellite,
     Satellite,
     SatellitePair,
     Task,
@@ -142,7 +141,8 @@ class Agent(Resource):
     def artifact(self) -> ArtifactForSatellite:
         """An artifact that a deployment here refers to, with a signed address of its bytes."""
         one = self.scope.row(t.artifacts)
-        return ArtifactForSatellite(artifact=artifact_of(one), url=download_url(self.scope, one))
+        artifact = artifact_of(one)
+        return ArtifactForSatellite(artifact=artifact, model=artifact, url=download_url(self.scope, one))
 
     @operation("GET /satellites/v1/artifacts/{artifact_id}/download-url", by="satellite")
     def artifact_url(self) -> SignedUrl:
@@ -150,10 +150,9 @@ class Agent(Resource):
         return SignedUrl(url=download_url(self.scope, self.scope.row(t.artifacts)))
 
     @operation("GET /satellites/v1/model_artifacts/{model_artifact_id}", by="satellite", deprecated=True)
-    def model(self) -> ModelForSatellite:
+    def model(self) -> ArtifactForSatellite:
         """The same as `agent.artifact`, under its old name."""
-        one = self.scope.row(t.artifacts)
-        return ModelForSatellite(artifact=artifact_of(one), model=artifact_of(one), url=download_url(self.scope, one))
+        return self.artifact()
 
     @operation("GET /satellites/v1/model_artifacts/{model_artifact_id}/download-url", by="satellite", deprecated=True)
     def model_url(self) -> SignedUrl:

@@ -114,13 +114,11 @@ class InferenceAccessAnswer(Struct, kw_only=True):
 
 
 class ArtifactForSatellite(Struct, kw_only=True):
-    """An artifact that a satellite's deployment refers to, and a signed address of its bytes."""
+    """An artifact that a satellite's deployment refers to, and a signed address of its bytes.
+
+    `model` is the artifact once more, under the name that older satellites look for, whichever path they ask.
+    """
 
     artifact: Artifact
-    url: str
-
-
-class ModelForSatellite(ArtifactForSatellite, kw_only=True):
-    """The same under its deprecated name."""
-
     model: Artifact
+    url: str
