@@ -31,13 +31,15 @@ class Settings:
     admin_email: str = "admin@localhost"
     admin_password: str | None = field(default=None, repr=False)
     runtime: str = "auto"
-    secret_keys: str | None = None
+    secret_keys: str | None = field(default=None, repr=False)
     pool_size: int = 10
     access_token_seconds: int = 3 * 3600
     refresh_token_seconds: int = 7 * 24 * 3600
     signed_url_seconds: int = 3600
     max_body_bytes: int = 32 * 2**20
     satellite_silence_seconds: int = 20 * 60
+    smtp_url: str | None = field(default=None, repr=False)
+    mail_from: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Self:

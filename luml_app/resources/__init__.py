@@ -8,6 +8,7 @@ from functools import cache
 
 from luml_app.core.operations import Operation, Resource, collect
 from luml_app.jobs.chores import Chore
+from luml_app.jobs.mailing import send_mail
 from luml_app.jobs.pruning import prune_jobs
 from luml_app.resources.agent import Agent
 from luml_app.resources.api_keys import ApiKeys
@@ -41,6 +42,7 @@ RESOURCES: list[type[Resource]] = [
 
 CHORES: list[Chore] = [
     prune_jobs,
+    send_mail,
 ]
 
 
