@@ -23,7 +23,8 @@ class Operation:
 
     `needs` is the permission, `by` the kind of caller, `status` the HTTP status of success, `aliases` further paths
     of older clients. `writes`: it changes something although its method is GET. `wakes_on`: an answer that is empty
-    may wait (query parameter ``wait``, seconds) for an event whose action starts so.
+    may wait (query parameter ``wait``, seconds) for an event whose action starts so. `whole`: the scope holds the bulky
+    columns of the addressed object, too (those that are marked so in `core.tables`).
     """
 
     name: str
@@ -39,6 +40,7 @@ class Operation:
     deprecated: bool = False
     writes: bool = False
     wakes_on: str | None = None
+    whole: bool = False
     body: Any = None
     query: dict[str, inspect.Parameter] = field(default_factory=dict)
     returns: Any = None
@@ -87,6 +89,7 @@ def operation(
     deprecated: bool = False,
     writes: bool = False,
     wakes_on: str | None = None,
+    whole: bool = False,
 ) -> Callable[[Function], Function]:
     """Declare a method as an operation: ``@operation("POST /v1/…/collections", needs="collection:create")``.
 
@@ -103,6 +106,7 @@ def operation(
         "deprecated": deprecated,
         "writes": writes,
         "wakes_on": wakes_on,
+        "whole": whole,
     }
 
     def mark(function: Function) -> Function:

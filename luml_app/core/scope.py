@@ -6,7 +6,7 @@ id of another tenant can never be reached by forgetting a WHERE.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -17,8 +17,6 @@ from uuid import UUID
 from sqlalchemy import (
     Connection,
     FromClause,
-    Row,
-    Select,
     Table,
     and_,
     bindparam,
@@ -33,6 +31,7 @@ from luml_app.core import tables as t
 from luml_app.core.keys import SATELLITE_KEY, USER_KEY, Keys
 from luml_app.core.operations import Operation
 from luml_app.core.permissions import decide
+from luml_app.core.prepared import Prepared
 from luml_app.core.settings import Settings
 from luml_app.schemas.errors import Forbidden, LumlError, NotFound, Unauthenticated
 
@@ -157,10 +156,11 @@ def resolve(
         raise Unauthenticated
     if (credentials.kind == "satellite") != (operation.by == "satellite"):
         raise Forbidden(f"This is for {'satellites' if operation.by == 'satellite' else 'users'}.")
-    row = db.execute(_statement(operation, credentials.kind), _arguments(credentials, path, keys)).one_or_none()
+    statement = _statement(operation, credentials.kind)
+    row = statement.query.one_or_none(db, **_arguments(credentials, path, keys))
     if row is None:
         raise Unauthenticated("The credential is not valid, or not any more.")
-    return _filled(scope, operation, row)
+    return _filled(scope, operation, statement.split(row))
 
 
 def _arguments(credentials: Credentials, path: dict[str, UUID], keys: Keys) -> dict[str, Any]:
@@ -168,30 +168,40 @@ def _arguments(credentials: Credentials, path: dict[str, UUID], keys: Keys) -> d
     return {"credential": shown, **path}
 
 
+@dataclass(frozen=True)
+class _Statement:
+    """The query of an operation for a kind of caller, and which of its columns belong to whom."""
+
+    query: Prepared
+    parts: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def split(self, row: Iterable[Any]) -> dict[str, Found]:
+        """The caller and the objects of the path in one row, by name."""
+        values = iter(row)
+        return {name: Found(dict(zip(columns, values, strict=False))) for name, columns in self.parts}
+
+
 @lru_cache(maxsize=1024)
-def _statement(operation: Operation, kind: str) -> Select[Any]:
+def _statement(operation: Operation, kind: str) -> _Statement:
     caller = _caller(kind)
     source: FromClause = caller
-    columns: list[Any] = [_labelled("caller", column) for column in caller.c]
+    parts: list[tuple[str, list[Any]]] = [("caller", list(caller.c))]
     parent: Table | None = None
     for parameter, table in _tables_of(operation):
-        source = source.outerjoin(
-            table, and_(table.c.id == bindparam(parameter), _link(table, parent, caller, operation))
-        )
-        columns += [_labelled(table.name, column) for column in table.c]
+        link = and_(table.c.id == bindparam(parameter), _link(table, parent, caller, operation))
+        source = source.outerjoin(table, link)
+        columns: list[Any] = [column for column in table.c if operation.whole or not column.info.get("bulky")]
         if (membership := _MEMBERSHIPS.get(table.name)) is not None:
             on = and_(membership.c[f"{table.name[:-1]}_id"] == table.c.id, membership.c.user_id == caller.c.id)
             source = source.outerjoin(membership, on)
-            columns.append(membership.c.role.label(f"{table.name}__my_role"))
+            columns.append(membership.c.role.label("my_role"))
+        parts.append((table.name, columns))
         parent = table
-    return select(*columns).select_from(source)
+    query = select(*(column for _, columns in parts for column in columns)).select_from(source)
+    return _Statement(Prepared(query), tuple((name, tuple(c.name for c in columns)) for name, columns in parts))
 
 
 _MEMBERSHIPS = {"organizations": t.organization_members, "orbits": t.orbit_members}
-
-
-def _labelled(prefix: str, column: Any) -> Any:
-    return column.label(f"{prefix}__{column.name}")
 
 
 def _caller(kind: str) -> Any:
@@ -273,14 +283,10 @@ def _link_to_satellite(table: Table, caller: Any) -> Any:
     return exists(select(1).where(mine, d.c.status != "gone"))
 
 
-def _filled(scope: Scope, operation: Operation, row: Row[Any]) -> Scope:
-    groups: dict[str, dict[str, Any]] = {}
-    for label, value in row._mapping.items():
-        prefix, _, column = label.partition("__")
-        groups.setdefault(prefix, {})[column] = value
-    scope.caller = Found(groups.pop("caller"))
+def _filled(scope: Scope, operation: Operation, found_here: dict[str, Found]) -> Scope:
+    scope.caller = found_here.pop("caller")
     _check_key_scope(scope.caller)
-    scope.found = {name: Found(values) for name, values in groups.items()}
+    scope.found = found_here
     for name, found in scope.found.items():
         _take_step(scope, name, found)
     if operation.by == "satellite":
@@ -291,7 +297,7 @@ def _filled(scope: Scope, operation: Operation, row: Row[Any]) -> Scope:
 
 
 class Found:
-    """A row's columns as attributes."""
+    """A row's columns as attributes; the bulky ones only for an operation that is declared with ``whole=True``."""
 
     def __init__(self, columns: dict[str, Any]) -> None:
         self.columns = columns

@@ -36,6 +36,7 @@ metadata = MetaData(
     }
 )
 _NOW = func.now()
+_BULKY = {"bulky": True}  # not fetched where only the object's place in the registry is wanted
 
 
 def _id() -> Column[UUID]:
@@ -211,9 +212,9 @@ artifacts = Table(
     Column("description", Text),
     Column("file_name", Text, nullable=False),
     Column("file_hash", Text, nullable=False),
-    Column("file_index", JSONB, nullable=False),
+    Column("file_index", JSONB, nullable=False, info=_BULKY),
     Column("size", BigInteger, nullable=False),
-    Column("manifest", JSONB, nullable=False),
+    Column("manifest", JSONB, nullable=False, info=_BULKY),
     Column("extra_values", JSONB, nullable=False),
     Column("tags", ARRAY(Text)),
     Column("status", Text, nullable=False),
@@ -304,7 +305,7 @@ deployments = Table(
     Column("observed_generation", Integer, nullable=False, server_default="0"),
     Column("revision_id", Uuid, nullable=False),
     Column("inference_url", Text),
-    Column("schemas", JSONB(none_as_null=True)),
+    Column("schemas", JSONB(none_as_null=True), info=_BULKY),
     Column("error_message", JSONB(none_as_null=True)),
     Column("dynamic_attributes_secrets", JSONB, nullable=False, server_default="{}"),
     Column("created_by_user", Text),

@@ -137,7 +137,7 @@ class Agent(Resource):
         )
         return InferenceAccessAnswer(authorized=self.db.scalar(query) is not None)
 
-    @operation("GET /satellites/v1/artifacts/{artifact_id}", by="satellite")
+    @operation("GET /satellites/v1/artifacts/{artifact_id}", by="satellite", whole=True)
     def artifact(self) -> ArtifactForSatellite:
         """An artifact that a deployment here refers to, with a signed address of its bytes."""
         one = self.scope.row(t.artifacts)
@@ -149,7 +149,7 @@ class Agent(Resource):
         """A signed address of the bytes of an artifact that a deployment here refers to."""
         return SignedUrl(url=download_url(self.scope, self.scope.row(t.artifacts)))
 
-    @operation("GET /satellites/v1/model_artifacts/{model_artifact_id}", by="satellite", deprecated=True)
+    @operation("GET /satellites/v1/model_artifacts/{model_artifact_id}", by="satellite", deprecated=True, whole=True)
     def model(self) -> ArtifactForSatellite:
         """The same as `agent.artifact`, under its old name."""
         return self.artifact()

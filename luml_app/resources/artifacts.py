@@ -6,7 +6,7 @@ import re
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Numeric, and_, case, cast, delete, func, insert, literal, or_, select, true, update
+from sqlalchemy import Numeric, and_, bindparam, case, cast, delete, func, insert, literal, or_, select, true, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from luml_app.core import tables as t
@@ -14,9 +14,10 @@ from luml_app.core.events import difference
 from luml_app.core.ids import new_id
 from luml_app.core.operations import Resource, operation
 from luml_app.core.paging import fetch_page
+from luml_app.core.prepared import Prepared
 from luml_app.resources.changes import sent
 from luml_app.resources.collections import TOTAL, collection_of
-from luml_app.resources.deployments import deployments_where
+from luml_app.resources.deployments import deployments_of_artifact
 from luml_app.resources.limits import check_limit
 from luml_app.resources.manifests import type_of
 from luml_app.resources.searching import contains
@@ -93,30 +94,25 @@ class Artifacts(Resource):
         deployments = self._deployments_of([row.id for row in rows])
         return Page(items=[_listed(row, deployments.get(row.id, [])) for row in rows], cursor=following)
 
-    @operation(f"GET {_ORBIT}/artifacts/{{artifact_id}}", needs="artifact:read")
+    @operation(f"GET {_ORBIT}/artifacts/{{artifact_id}}", needs="artifact:read", whole=True)
     def find(self) -> Artifact:
         """An artifact of an orbit by its id alone, whatever collection it is in; `artifacts.get` tells more."""
         return artifact_of(self.scope.row(t.artifacts))
 
-    @operation(f"GET {_ONE}", needs="artifact:read")
+    @operation(f"GET {_ONE}", needs="artifact:read", whole=True)
     def get(self) -> ArtifactDetails:
         """An artifact with manifest and file index, where it stands and what uses it."""
-        one, tr, e = self.scope.row(t.artifacts), t.tracks, t.track_entries
-        rows = self.db.execute(
-            select(TOTAL.label("total"), tr.c.id, tr.c.name, tr.c.created_at, tr.c.updated_at)
-            .select_from(t.collections.outerjoin(e, e.c.artifact_id == one.id).outerjoin(tr, tr.c.id == e.c.track_id))
-            .where(t.collections.c.id == one.collection_id)
-            .order_by(tr.c.name)
-        ).all()
+        one = self.scope.row(t.artifacts)
+        rows = _PLACE.all(self.db, artifact_id=one.id, collection_id=one.collection_id)
         names = TrackBase.__struct_fields__
         return ArtifactDetails(
             **_plain(one),
             collection=collection_of(self.scope.row(t.collections), total=rows[0].total),
             tracks=[TrackBase(**{name: getattr(row, name) for name in names}) for row in rows if row.id],
-            deployments=deployments_where(self.db, t.revisions.c.artifact_id == one.id),
+            deployments=deployments_of_artifact(self.db, one.id),
         )
 
-    @operation(f"PATCH {_ONE}", needs="artifact:update")
+    @operation(f"PATCH {_ONE}", needs="artifact:update", whole=True)
     def update(self, body: ArtifactUpdate) -> Artifact:
         """Change name, description or tags, or report how an upload or a deletion went.
 
@@ -279,6 +275,20 @@ def download_url(scope: Any, one: Any) -> str:
     bucket = scope.db.execute(select(t.buckets).where(t.buckets.c.id == one.bucket_secret_id)).one()
     storage = open_bucket(bucket, scope.keys, scope.settings)
     return storage.download_url(one.bucket_location, scope.settings.signed_url_seconds, one.file_name)
+
+
+def _place() -> Any:
+    """Of an artifact: the size of its collection and its tracks; one row without a track when there is none."""
+    tr, e, mine = t.tracks, t.track_entries, t.track_entries.c.artifact_id == bindparam("artifact_id")
+    return (
+        select(TOTAL.label("total"), tr.c.id, tr.c.name, tr.c.created_at, tr.c.updated_at)
+        .select_from(t.collections.outerjoin(e, mine).outerjoin(tr, tr.c.id == e.c.track_id))
+        .where(t.collections.c.id == bindparam("collection_id"))
+        .order_by(tr.c.name)
+    )
+
+
+_PLACE = Prepared(_place())
 
 
 def artifact_of(row: Any) -> Artifact:

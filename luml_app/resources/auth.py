@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, func, insert, select, update
+from sqlalchemy import bindparam, exists, func, insert, select, update
 
 from luml_app.core import tables as t
 from luml_app.core.ids import new_id
 from luml_app.core.keys import new_token
 from luml_app.core.operations import Resource, operation
 from luml_app.core.passwords import check_password, hash_password
+from luml_app.core.prepared import Prepared
 from luml_app.resources.changes import sent
 from luml_app.schemas.errors import Forbidden, Unauthenticated
 from luml_app.schemas.fields import Detail
@@ -21,6 +22,8 @@ from luml_app.schemas.users import LoginLink, SignedIn, SignIn, User, UserUpdate
 ACCESS, REFRESH = "access_token", "refresh_token"
 LINK_SECONDS = 600
 Times = list[datetime]
+_HAS_KEY = exists().where(t.api_keys.c.user_id == t.users.c.id).label("has_api_key")
+_ME = Prepared(select(t.users, _HAS_KEY).where(t.users.c.id == bindparam("user_id")))
 
 
 class Auth(Resource):
@@ -86,8 +89,7 @@ class Auth(Resource):
     @operation("GET /v1/auth/users/me")
     def me(self) -> User:
         """Oneself."""
-        has_key = exists().where(t.api_keys.c.user_id == t.users.c.id).label("has_api_key")
-        return user_of(self.db.execute(select(t.users, has_key).where(t.users.c.id == self.scope.user_id)).one())
+        return user_of(_ME.one(self.db, user_id=self.scope.user_id))
 
     @operation("PATCH /v1/auth/users/me")
     def update_me(self, body: UserUpdate) -> Detail:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from luml_app.core import tables as t
 from luml_app.core.events import difference
 from luml_app.core.ids import new_id
 from luml_app.core.operations import Resource, operation
+from luml_app.core.prepared import Prepared
 from luml_app.jobs.queue import cancel_queued, enqueue, new_job
 from luml_app.resources.changes import sent
 from luml_app.resources.tasks import task_of
@@ -155,10 +156,15 @@ def _check_parts(parts: Any) -> None:
 
 def deployment_by_id(db: Connection, deployment_id: Any, *, gone: bool = False) -> Deployment:
     """One deployment. Raises NotFound when it has been deleted meanwhile."""
-    found = deployments_where(db, t.deployments.c.id == deployment_id, gone=gone)
-    if not found:
+    row = _BY_ID.one_or_none(db, deployment_id=deployment_id)
+    if row is None or (row.status == "gone" and not gone):
         raise NotFound("There is no such deployment.")
-    return found[0]
+    return _deployment_of(row)
+
+
+def deployments_of_artifact(db: Connection, artifact_id: Any) -> Listed:
+    """The deployments whose current revision serves an artifact, newest first."""
+    return [_deployment_of(row) for row in _OF_ARTIFACT.all(db, artifact_id=artifact_id)]
 
 
 def deployments_where(db: Connection, *conditions: Any, gone: bool = False) -> Listed:
@@ -166,15 +172,19 @@ def deployments_where(db: Connection, *conditions: Any, gone: bool = False) -> L
 
     Those deleted by force are there only with `gone`: for their satellite, which has to clean up after them.
     """
+    return [_deployment_of(row) for row in db.execute(_query(*conditions, gone=gone))]
+
+
+def _query(*conditions: Any, gone: bool) -> Select[Any]:
     d, s, r, a = t.deployments, t.satellites, t.revisions, t.artifacts
-    query = (
+    return (
         select(
             d,
             s.c.name.label("satellite_name"),
             a.c.name.label("artifact_name"),
             a.c.file_name,
             a.c.collection_id,
-            *(column.label(f"revision_{column.name}") for column in r.c if column.name != "id"),
+            *(column.label(f"revision_{column.name}") for column in r.c if column.name not in {"id", "deployment_id"}),
         )
         .join(s, s.c.id == d.c.satellite_id)
         .join(r, r.c.id == d.c.revision_id)
@@ -182,9 +192,10 @@ def deployments_where(db: Connection, *conditions: Any, gone: bool = False) -> L
         .where(*conditions, *([] if gone else [d.c.status != "gone"]))
         .order_by(d.c.created_at.desc(), d.c.id)
     )
-    return [_deployment_of(row) for row in db.execute(query)]
 
 
+_BY_ID = Prepared(_query(t.deployments.c.id == bindparam("deployment_id"), gone=True))
+_OF_ARTIFACT = Prepared(_query(t.revisions.c.artifact_id == bindparam("artifact_id"), gone=False))
 _SAME_NAME = tuple(
     name for name in Deployment.__struct_fields__ if name in t.deployments.c and name not in {"revision_id", "status"}
 )

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import re
 import sys
 import time
 from typing import Any
 
 import msgspec
-from tornado.routing import URLSpec
+from tornado.routing import Rule
 from tornado.web import RequestHandler, stream_request_body
 
 from luml_app.core.operations import Operation
@@ -20,24 +19,15 @@ from luml_app.schemas.errors import Invalid, LumlError, NotFound, ServerFault, T
 from luml_app.web.errors import body_of, status_of
 from luml_app.web.house import House
 from luml_app.web.metrics import REQUESTS, SECONDS
+from luml_app.web.paths import OperationPaths
 from luml_app.web.principal import check_origin, credentials_of
 
 log = logging.getLogger(__name__)
 
 
-def rest_routes(house: House) -> list[URLSpec]:
-    """The routes of all operations; several operations may share a path."""
-    by_path: dict[str, dict[str, Operation]] = {}
-    for operation in house.service.operations.values():
-        for path in (operation.path, *operation.aliases):
-            by_path.setdefault(path, {})[operation.method] = operation
-    # Plain words before parameters, so that `entries/by-stage` is not taken for an entry's id.
-    ordered = sorted(by_path.items(), key=lambda item: (item[0].count("{"), item[0]))
-    return [URLSpec(_pattern(path), OperationHandler, {"house": house, "methods": by}) for path, by in ordered]
-
-
-def _pattern(path: str) -> str:
-    return re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path) + "/?"
+def rest_route(house: House) -> Rule:
+    """The route of all operations."""
+    return Rule(OperationPaths(house.service.operations.values(), house=house), OperationHandler)
 
 
 class JsonHandler(RequestHandler):

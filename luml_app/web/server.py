@@ -23,7 +23,7 @@ from luml_app.storage.opening import store_signer
 from luml_app.web.docs import docs_routes
 from luml_app.web.house import House
 from luml_app.web.plain_pages import plain_routes
-from luml_app.web.rest import UnknownPath, rest_routes
+from luml_app.web.rest import UnknownPath, rest_route
 from luml_app.web.store import Store, store_routes
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ def serve(settings: Settings, keys: Keys, *, role: str = "all") -> int:
 
 def _api_application(house: House) -> Application:
     store = Store(house.settings.store_root, store_signer(house.keys))
-    routes = [*rest_routes(house), *plain_routes(house), *docs_routes(), *store_routes(store)]
+    routes = [rest_route(house), *plain_routes(house), *docs_routes(), *store_routes(store)]
     return Application(routes, default_handler_class=UnknownPath, log_function=_log_request)
 
 
