@@ -111,6 +111,7 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         queue_limit=settings.queue_limit,
         concurrency=settings.concurrency,
         request_seconds=settings.request_seconds,
+        hold_seconds=settings.hold_seconds,
         stale_seconds=settings.stale_seconds,
     )
 

@@ -25,12 +25,26 @@ class Revision:
 
 
 @dataclass(frozen=True)
+class Target:
+    """A revision in its part: `weight` percent of the requests, or, as a `mirror`, a copy of each and no say."""
+
+    revision: Revision
+    weight: int = 100
+    mirror: bool = False
+
+    @property
+    def replicas(self) -> int:
+        """How many replicas serve it."""
+        return max(1, int(self.revision.parameters.get("replicas", 1)))
+
+
+@dataclass(frozen=True)
 class Deployment:
     """One deployment: what is desired, and what the platform last heard of it."""
 
     id: str
     desired: Desired
-    revision: Revision
+    targets: tuple[Target, ...]
     status: str = "pending"
     generation: int | None = None
     inference_url: str | None = None
@@ -47,7 +61,7 @@ def parse_deployment(raw: dict[str, Any]) -> Deployment:
     return Deployment(
         id=str(raw["id"]),
         desired=desired,
-        revision=parse_revision(raw),
+        targets=parse_targets(raw),
         status=status,
         generation=raw.get("generation"),
         inference_url=raw.get("inference_url"),
@@ -56,14 +70,21 @@ def parse_deployment(raw: dict[str, Any]) -> Deployment:
     )
 
 
-def parse_revision(raw: dict[str, Any]) -> Revision:
-    """The revision of a deployment; a plain contract server has none, so the deployment's own fields make it."""
-    given = raw.get("revision") or {}
+def parse_targets(raw: dict[str, Any]) -> tuple[Target, ...]:
+    """The targets of a deployment. Where none are listed, as by a plain contract server, its one revision is all."""
+    return tuple(
+        Target(parse_revision(raw, one["revision"]), int(one["weight"]), bool(one.get("mirror")))
+        for one in raw.get("targets") or ()
+    ) or (Target(parse_revision(raw, raw.get("revision") or {})),)
+
+
+def parse_revision(raw: dict[str, Any], given: dict[str, Any]) -> Revision:
+    """A revision; what it does not say itself, as on a plain contract server, the deployment's own fields say."""
     content = {
         "artifact_id": str(given.get("artifact_id") or raw["artifact_id"]),
         "digest": given.get("digest"),
         "env_variables": given.get("env_variables", raw.get("env_variables") or {}),
-        "env_secrets": raw.get("env_variables_secrets") or {},
+        "env_secrets": given.get("env_variables_secrets", raw.get("env_variables_secrets") or {}),
         "attribute_secrets": raw.get("dynamic_attributes_secrets") or {},
         "parameters": given.get("parameters", raw.get("satellite_parameters") or {}),
     }
@@ -72,5 +93,5 @@ def parse_revision(raw: dict[str, Any]) -> Revision:
 
 def revision_id(given: dict[str, Any], content: dict[str, Any]) -> str:
     """Twelve digits that change whenever anything that a replica is started with changes."""
-    identity = [str(given.get("id", "")), content]
+    identity = [str(given.get("id", "")), given.get("restarts", 0), content]
     return hashlib.sha256(msgspec.json.encode(identity, order="sorted")).hexdigest()[:12]

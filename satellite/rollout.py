@@ -11,11 +11,11 @@ import httpx
 from satellite.attempts import Attempts
 from satellite.bundle import NotAModel, environment_of
 from satellite.cache import DigestMismatch, ModelCache
-from satellite.deployments import Deployment
-from satellite.gateway.routes import Route, RouteWriter
+from satellite.deployments import Deployment, Revision
+from satellite.gateway.routes import Backend, Route, RouteWriter
 from satellite.gateway.supervisor import GatewaySupervisor
 from satellite.health import Health, Prober, deployment_document
-from satellite.plan import Outcome, Plan, Replica, plan, replica_key
+from satellite.plan import Outcome, Plan, Replica, Served, Wanted, plan, wanted_replicas
 from satellite.platform import Conflict, Gone, Platform, PlatformError
 from satellite.runtimes.interface import Observed, ReplicaSpec, Runtime, RuntimeFailure
 from satellite.settings import Settings
@@ -62,7 +62,7 @@ class Rollout:
         try:
             if deployment is None or deployment.desired != "running":
                 return self.withdraw(deployment_id, deployment, step)
-            return self.serve(deployment, step)
+            return self.serve(deployment, step, replicas)
         except (Conflict, Gone) as error:
             log.info("Deployment %s: a report came too late: %s", deployment_id, error)
             return "progressing"
@@ -73,10 +73,11 @@ class Rollout:
         route = self.routes.get(deployment_id)
         if deployment is None or deployment.desired != "running":
             return not replicas and route is None and (deployment is None or deployment.desired == "stopped")
-        if step.outcome == "active" and step.serve:
-            routed = route is not None and route.url == step.serve.observed.url
+        if step.outcome == "active":
+            routed = route is not None and route.backends == backends(step.serve)
             return routed and not step.retire and self.known_active(deployment)
-        return step.start and not step.failed and not self.attempts.may_start(replica_key(deployment))
+        waits = step.start and not step.failed
+        return bool(waits) and not any(self.attempts.may_start(one.key) for one in step.start)
 
     def known_active(self, deployment: Deployment) -> bool:
         """Whether the platform has heard that the deployment serves, where and with which schemas."""
@@ -94,28 +95,36 @@ class Rollout:
                 log.info("Deployment %s was gone already", deployment_id)
         return "absent"
 
-    def serve(self, deployment: Deployment, step: Plan) -> Outcome:
+    def serve(self, deployment: Deployment, step: Plan, replicas: list[Replica]) -> Outcome:
         """Bring the desired revision nearer to serving."""
         if step.outcome == "active" and step.serve:
-            self.attempts.forget(step.serve.key)
+            for one in wanted_replicas(deployment):
+                self.attempts.forget(one.key)
             self.switch(deployment, step)
-            self.report_active(deployment, step.serve)
+            self.report_active(deployment, step.serve[0].replica)
             return "active"
         self.keep_route(deployment, step.serve, "starting")
         if step.outcome == "failed" and step.failed:
-            return self.fail_replica(deployment, step, "The model failed to load", step.failed.health.error)
+            said = step.failed.health.error
+            return self.fail_replica(deployment, step, step.failed.key, "The model failed to load", said)
         if step.start:
             return self.start(deployment, step)
         self.remove(step.remove)
         if step.outcome == "not_responding":
             self.report(deployment, {"status": "not_responding"})
             return "not_responding"
-        if deployment.status == "active" and step.serve is None:
+        if deployment.status == "active" and not step.serve:
             self.report(deployment, {"status": "not_responding"})
-        if self.attempts.seconds_since(replica_key(deployment)) > self.settings.ready_seconds:
-            late = f"The model was not ready after {self.settings.ready_seconds:g} s"
-            return self.fail_replica(deployment, step, late, "")
+        late = [one.key for one in wanted_replicas(deployment) if self.is_late(one.key, replicas)]
+        if late:
+            why = f"The model was not ready after {self.settings.ready_seconds:g} s"
+            return self.fail_replica(deployment, step, late[0], why, "")
         return "progressing"
+
+    def is_late(self, key: str, replicas: list[Replica]) -> bool:
+        """Whether a replica that is not ready has had time enough."""
+        ready = any(replica.key == key and replica.ready for replica in replicas)
+        return not ready and self.attempts.seconds_since(key) > self.settings.ready_seconds
 
     def switch(self, deployment: Deployment, step: Plan) -> None:
         """Send requests to the new replica; stop the old ones when the gateway has no request in hand for them."""
@@ -125,43 +134,48 @@ class Rollout:
             self.remove(step.retire)
 
     def start(self, deployment: Deployment, step: Plan) -> Outcome:
-        """Start the desired revision, unless it has just failed to."""
-        key = replica_key(deployment)
+        """Start what is missing, unless it has just failed to."""
         if step.failed:
-            self.note_exit(deployment, step)
-        if not self.attempts.may_start(key):
-            return "failed"
-        self.attempts.note_start(key)
+            self.note_exit(deployment, step, step.failed.key)
+        able = [one for one in step.start if self.attempts.may_start(one.key)]
+        for one in able:
+            self.attempts.note_start(one.key)
+            if trouble := self.trouble_with_start(deployment, one):
+                return self.fail(deployment, step.serve, *trouble)
+        return "progressing" if able else "failed"
+
+    def trouble_with_start(self, deployment: Deployment, one: Wanted) -> tuple[str, str] | None:
+        """Start one replica; what went wrong (reason, error) when that failed."""
         try:
-            self.runtime.ensure_running(self.spec(deployment))
+            self.runtime.ensure_running(self.spec(deployment.id, one.target.revision, one.index))
         except RuntimeFailure as error:
-            return self.fail(deployment, step.serve, error.reason, error.error)
+            return error.reason, error.error
         except (DigestMismatch, NotAModel) as error:
-            return self.fail(deployment, step.serve, "The model file is not usable", str(error))
+            return "The model file is not usable", str(error)
         except PlatformError as error:
-            return self.fail(deployment, step.serve, "The platform did not give what the model needs", str(error))
+            return "The platform did not give what the model needs", str(error)
         except OSError as error:
             # A full disk, mostly. It is tried again, with growing pauses.
-            return self.fail(deployment, step.serve, "The satellite's machine cannot hold the model", str(error))
-        return "progressing"
+            return "The satellite's machine cannot hold the model", str(error)
+        return None
 
-    def note_exit(self, deployment: Deployment, step: Plan) -> None:
-        """The replica ended by itself: say so, with what it printed last."""
-        key = replica_key(deployment)
+    def note_exit(self, deployment: Deployment, step: Plan, key: str) -> None:
+        """A replica ended by itself: say so if nothing serves now, with what it printed last."""
         if deployment.status == "active":
-            self.report(deployment, {"status": "not_responding"})
+            if not step.serve:
+                self.report(deployment, {"status": "not_responding"})
         elif not self.attempts.may_start(key):
             self.fail(deployment, step.serve, "The model server ended by itself", self.runtime.logs(key, LOG_LINES))
 
-    def spec(self, deployment: Deployment) -> ReplicaSpec:
+    def spec(self, deployment_id: str, revision: Revision, index: int) -> ReplicaSpec:
         """Everything a replica is started with; downloads the model if it is not here."""
-        revision = deployment.revision
         source = self.platform.artifact(revision.artifact_id)
         digest = revision.digest or source.digest
         folder = self.models.ensure(digest, self.platform.download(source.url), source.size)
         return ReplicaSpec(
-            deployment_id=deployment.id,
+            deployment_id=deployment_id,
             revision_id=revision.id,
+            index=index,
             model=folder,
             digest=folder.name,
             environment=environment_of(folder),
@@ -174,15 +188,14 @@ class Rollout:
         """Values of secrets by the name under which the model wants them."""
         return {name: self.platform.secret(secret_id) for name, secret_id in names.items()}
 
-    def fail_replica(self, deployment: Deployment, step: Plan, reason: str, error: str) -> Outcome:
+    def fail_replica(self, deployment: Deployment, step: Plan, key: str, reason: str, error: str) -> Outcome:
         """A replica that runs but cannot serve: keep its last words, remove it, report."""
-        key = replica_key(deployment)
         error = error or self.runtime.logs(key, LOG_LINES)
         self.remove((*step.remove, key))
         return self.fail(deployment, step.serve, reason, error)
 
-    def fail(self, deployment: Deployment, fallback: Replica | None, reason: str, error: str) -> Outcome:
-        """Report a failure. A deployment whose old revision still serves stays active and carries the error."""
+    def fail(self, deployment: Deployment, fallback: tuple[Served, ...], reason: str, error: str) -> Outcome:
+        """Report a failure. A deployment of which something still serves stays active and carries the error."""
         self.keep_route(deployment, fallback, "failed")
         log.warning("Deployment %s: %s: %s", deployment.id, reason, error)
         message = {"reason": reason, "error": error[-ERROR_LENGTH:]}
@@ -209,13 +222,11 @@ class Rollout:
             return
         self.platform.update_deployment(deployment.id, changes, deployment.generation)
 
-    def keep_route(self, deployment: Deployment, replica: Replica | None, otherwise: str) -> int:
-        """Route to the replica if there is one; else say why there is none."""
-        if replica is None:
+    def keep_route(self, deployment: Deployment, served: tuple[Served, ...], otherwise: str) -> int:
+        """Route to what serves; where nothing does, say why."""
+        if not served:
             return self.route(deployment.id, Route(cast(Any, otherwise)))
-        seen = replica.observed
-        route = Route("ready", seen.url or "", seen.digest, self.inference_url(deployment.id))
-        return self.route(deployment.id, route)
+        return self.route(deployment.id, Route("ready", backends(served), self.inference_url(deployment.id)))
 
     def route(self, deployment_id: str, route: Route | None) -> int:
         """Change the gateway's table; returns the version that holds the change."""
@@ -233,4 +244,14 @@ class Rollout:
 
     def ask_anew(self, deployment: Deployment) -> None:
         """Somebody wants this revision now: an earlier failure does not make it wait."""
-        self.attempts.forget(replica_key(deployment))
+        for one in wanted_replicas(deployment):
+            self.attempts.forget(one.key)
+
+
+def backends(served: tuple[Served, ...]) -> tuple[Backend, ...]:
+    """What serves, as the gateway's table has it."""
+    return tuple(
+        Backend(seen.url or "", seen.revision_id, seen.digest, one.weight, one.mirror)
+        for one in served
+        for seen in [one.replica.observed]
+    )

@@ -72,6 +72,7 @@ class Settings:
     queue_limit: int = 64
     concurrency: int = 16
     request_seconds: float = 60.0
+    hold_seconds: float = 10.0
     stale_seconds: float = 3600.0
     stop_replicas: bool = True
     image: str = "luml-model-server"
@@ -109,6 +110,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         workers=int(number(env, "SATELLITE_WORKERS", 2)),
         ready_seconds=number(env, "SATELLITE_READY_SECONDS", 600.0),
         request_seconds=number(env, "SATELLITE_REQUEST_SECONDS", 60.0),
+        hold_seconds=number(env, "SATELLITE_HOLD_SECONDS", 10.0),
         stop_replicas=env.get("SATELLITE_STOP_REPLICAS", "1") not in {"0", "false", "no"},
         image=env.get("SATELLITE_IMAGE", "luml-model-server"),
         base_image=env.get("SATELLITE_BASE_IMAGE", "python:3.11-slim"),

@@ -12,7 +12,8 @@ import sys
 import msgspec
 import tornado.httpserver
 
-from satellite.gateway.app import REFRESH_SECONDS, Gateway, application
+from satellite.gateway.app import REFRESH_SECONDS, application
+from satellite.gateway.dispatch import Gateway
 from satellite.gateway.settings import GatewaySettings, GatewayState
 from satellite.model_server.command import listening_socket, write_whole
 

@@ -2,126 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
+import hmac
 import math
 import uuid
-from collections import Counter, defaultdict
 from typing import Any
 
-import httpx
 import msgspec
 import tornado.web
 
-from satellite.gateway.access import Access, PlatformSilent
-from satellite.gateway.routes import Route, RouteReader
-from satellite.gateway.settings import GatewaySettings
-from satellite.gateway.upstream import Answer, UpstreamGone, Upstreams
+from satellite.gateway.access import PlatformSilent
+from satellite.gateway.dispatch import RETRY_SECONDS, Gateway, Refused
 
-RETRY_SECONDS = 2
 REFRESH_SECONDS = 0.05
 # A body of up to so many times the limit is read to its end for the sake of a readable refusal.
 PATIENCE = 4
 DEPLOYMENT = r"/deployments/([0-9A-Za-z-]{1,64})"
 ORIGIN_HEADERS = "Authorization, Content-Type, X-Request-Id"
-
-
-class Refused(tornado.web.HTTPError):
-    """An answer other than 200, with its `detail` and perhaps the seconds after which to try again."""
-
-    def __init__(self, status: int, detail: str, retry_after: int | None = None) -> None:
-        super().__init__(status)
-        self.detail = detail
-        self.retry_after = retry_after
-
-
-class Gateway:
-    """What the handlers share: routes, keys, connections, and how many requests each deployment has in hand."""
-
-    def __init__(self, settings: GatewaySettings) -> None:
-        self.settings = settings
-        self.reader = RouteReader(settings.routes)
-        self.platform = httpx.AsyncClient(
-            base_url=f"{settings.platform_url}/satellites/v1/",
-            headers={"Authorization": f"Bearer {settings.token}"},
-            timeout=5.0,
-        )
-        self.access = Access(self.ask_platform, settings.stale_seconds)
-        self.upstreams = Upstreams()
-        self.waiting: Counter[str] = Counter()
-        self.in_hand: Counter[str] = Counter()
-        self.places: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(settings.concurrency))
-
-    def refresh(self) -> None:
-        """Take over a new route table, and drop what belonged to routes that are gone."""
-        before = self.reader.table
-        self.reader.refresh()
-        if self.reader.table is not before:
-            self.upstreams.forget(self.urls(before.routes) - self.urls(self.reader.table.routes))
-            for gone in before.routes.keys() - self.reader.table.routes.keys():
-                if not self.waiting[gone]:
-                    self.places.pop(gone, None)
-
-    @staticmethod
-    def urls(routes: dict[str, Route]) -> set[str]:
-        """The addresses a table leads to."""
-        return {route.url for route in routes.values() if route.url}
-
-    async def ask_platform(self, key: str) -> bool:
-        """Whether the platform lets a key call models here; raises PlatformSilent."""
-        try:
-            answer = await self.platform.post("deployments/inference-access", json={"api_key": key})
-        except httpx.TransportError as error:
-            raise PlatformSilent(str(error)) from error
-        if answer.status_code == 422:
-            return False
-        if not answer.is_success:
-            raise PlatformSilent(f"the platform answered {answer.status_code}")
-        return bool(answer.json()["authorized"])
-
-    async def compute(self, deployment_id: str, body: bytes, request_id: str) -> tuple[Route, Answer]:
-        """Pass one request on: a bounded number at a time, a bounded number waiting, none for ever."""
-        if self.waiting[deployment_id] >= self.settings.queue_limit + self.settings.concurrency:
-            raise Refused(429, "Too many requests are waiting for this deployment", RETRY_SECONDS)
-        self.waiting[deployment_id] += 1
-        try:
-            async with asyncio.timeout(self.settings.request_seconds), self.places[deployment_id]:
-                # The route is looked up after waiting, when the deployment may have moved to a new revision.
-                route = self.ready_route(deployment_id)
-                return route, await self.ask_model(route, body, request_id)
-        except TimeoutError:
-            raise Refused(504, f"The model took longer than {self.settings.request_seconds:g} s") from None
-        finally:
-            self.waiting[deployment_id] -= 1
-            if not self.waiting[deployment_id]:
-                del self.waiting[deployment_id]
-
-    async def ask_model(self, route: Route, body: bytes, request_id: str) -> Answer:
-        """One exchange with the model server."""
-        self.in_hand[route.url] += 1
-        try:
-            return await self.upstreams.post(route.url, "/compute", body, {"X-Request-Id": request_id})
-        except UpstreamGone as error:
-            raise Refused(503, str(error), RETRY_SECONDS) from error
-        finally:
-            self.in_hand[route.url] -= 1
-            if not self.in_hand[route.url]:
-                del self.in_hand[route.url]
-
-    def ready_route(self, deployment_id: str) -> Route:
-        """Where the deployment is served now."""
-        route = self.reader.table.routes.get(deployment_id)
-        if route is None:
-            raise Refused(404, "There is no such deployment here")
-        if route.state == "starting":
-            raise Refused(503, "The deployment is starting", RETRY_SECONDS)
-        if route.state == "failed":
-            raise Refused(503, "The deployment failed to start; its page on the platform says why")
-        return route
-
-    def busy_elsewhere(self) -> int:
-        """Requests still with model servers that no route leads to any more."""
-        served = self.urls(self.reader.table.routes)
-        return sum(count for url, count in self.in_hand.items() if url not in served)
 
 
 class Handler(tornado.web.RequestHandler):
@@ -140,7 +36,7 @@ class Handler(tornado.web.RequestHandler):
         self.set_header("Content-Type", "application/json")
         self.set_header("X-Request-Id", self.request_id)
         self.set_header("Access-Control-Allow-Origin", "*")
-        self.set_header("Access-Control-Expose-Headers", "X-Model-Digest, X-Request-Id, Retry-After")
+        self.set_header("Access-Control-Expose-Headers", "X-Model-Digest, X-Revision, X-Request-Id, Retry-After")
         self.clear_header("Server")
 
     def options(self, *_: str) -> None:
@@ -226,10 +122,11 @@ class ComputeHandler(Handler):
         """Pass the request on and the answer back, both untouched."""
         if self.refusal:
             raise self.refusal
-        route, answer = await self.gateway.compute(deployment_id, b"".join(self.chunks), self.request_id)
+        backend, answer = await self.gateway.compute(deployment_id, b"".join(self.chunks), self.request_id)
         self.set_status(answer.status)
         self.set_header("Content-Type", answer.content_type)
-        self.set_header("X-Model-Digest", route.digest)
+        self.set_header("X-Model-Digest", backend.digest)
+        self.set_header("X-Revision", backend.revision)
         if answer.status == 503:
             self.set_header("Retry-After", str(RETRY_SECONDS))
         self.finish(answer.body)
@@ -242,10 +139,30 @@ class DeploymentsHandler(Handler):
         """List deployments with their state and address."""
         await self.require_key()
         items = [
-            {"deployment_id": name, "state": route.state, "digest": route.digest, "inference_url": route.inference_url}
+            {
+                "deployment_id": name,
+                "state": route.state,
+                "digest": max(route.backends, key=lambda one: one.weight).digest if route.backends else "",
+                "inference_url": route.inference_url,
+            }
             for name, route in sorted(self.gateway.reader.table.routes.items())
         ]
         self.finish(msgspec.json.encode(items))
+
+
+class StatisticsHandler(Handler):
+    """`GET /statistics`, for the satellite itself: how each revision of each deployment has done lately."""
+
+    def get(self) -> None:
+        """By deployment and revision; whoever asks must know the satellite's key."""
+        given = self.request.headers.get("Authorization", "").partition(" ")[2].strip()
+        if not hmac.compare_digest(given.encode(), self.gateway.settings.token.encode()):
+            raise Refused(401, "This is for the satellite itself")
+        told = {
+            deployment: {revision: window.summary() for revision, window in windows.items()}
+            for deployment, windows in self.gateway.windows.items()
+        }
+        self.finish(msgspec.json.encode(told))
 
 
 class HealthHandler(Handler):
@@ -278,6 +195,7 @@ def application(gateway: Gateway) -> tornado.web.Application:
             (DEPLOYMENT + "/compute", ComputeHandler, shared),
             (r"/deployments", DeploymentsHandler, shared),
             (r"/healthz", HealthHandler, shared),
+            (r"/statistics", StatisticsHandler, shared),
         ],
         default_handler_class=NotFoundHandler,
         default_handler_args=shared,

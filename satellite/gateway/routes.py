@@ -16,12 +16,23 @@ from satellite.model_server.command import write_whole
 State = Literal["ready", "starting", "failed"]
 
 
+class Backend(msgspec.Struct, frozen=True):
+    """One model server. All backends of one `revision` share its `weight` (percent of the requests); a `mirror` gets
+    copies of requests, and its answers are dropped.
+    """
+
+    url: str
+    revision: str
+    digest: str
+    weight: int = 100
+    mirror: bool = False
+
+
 class Route(msgspec.Struct, frozen=True):
-    """Where one deployment is served; `url` is that of a model server, given once it is ready."""
+    """Where one deployment is served: `backends`, once there are some."""
 
     state: State
-    url: str = ""
-    digest: str = ""
+    backends: tuple[Backend, ...] = ()
     inference_url: str = ""
 
 

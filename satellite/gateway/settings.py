@@ -9,7 +9,10 @@ import msgspec
 
 
 class GatewaySettings(msgspec.Struct, frozen=True):
-    """Where to listen, whom to ask about keys, and the limits. Times in seconds, sizes in bytes."""
+    """Where to listen, whom to ask about keys, and the limits. Times in seconds, sizes in bytes.
+
+    `hold_seconds`: how long a request may wait for a model server to come back when none can be reached.
+    """
 
     host: str
     port: int
@@ -20,6 +23,7 @@ class GatewaySettings(msgspec.Struct, frozen=True):
     queue_limit: int
     concurrency: int
     request_seconds: float
+    hold_seconds: float
     stale_seconds: float
 
     @property

@@ -17,6 +17,10 @@ class UpstreamGone(Exception):  # noqa: N818
     """The model server cannot be reached, or hung up in the middle of an answer."""
 
 
+class Unreachable(UpstreamGone):
+    """Nothing listens there: no request was seen by anybody."""
+
+
 class StaleConnection(UpstreamGone):
     """A kept connection turned out to be closed before a byte of the answer came: another one may be tried."""
 
@@ -147,7 +151,7 @@ async def connect(url: str) -> Connection:
     try:
         _, connection = await loop.create_connection(Connection, address.hostname or "", address.port or 80)
     except OSError as error:
-        raise UpstreamGone(f"The model server cannot be reached: {error}") from error
+        raise Unreachable(f"The model server cannot be reached: {error}") from error
     return connection
 
 

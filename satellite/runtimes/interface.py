@@ -26,9 +26,14 @@ class Unknown(Exception):  # noqa: N818
     """The runtime cannot say what is running at the moment. That is never the same as: nothing is running."""
 
 
+def replica_key(deployment_id: str, revision_id: str, index: int) -> str:
+    """The name of a replica on this machine."""
+    return f"{deployment_id}.{revision_id}.{index}"
+
+
 @dataclass(frozen=True)
 class ReplicaSpec:
-    """One replica of one revision. `model` is the folder of the unpacked model, `digest` its sha256."""
+    """The `index`-th replica of one revision. `model` is the folder of the unpacked model, `digest` its sha256."""
 
     deployment_id: str
     revision_id: str
@@ -38,11 +43,12 @@ class ReplicaSpec:
     variables: dict[str, str] = field(default_factory=dict, repr=False)
     attributes: dict[str, str] = field(default_factory=dict, repr=False)
     limits: Limits = field(default_factory=Limits)
+    index: int = 0
 
     @property
     def key(self) -> str:
         """The name of the replica on this machine."""
-        return f"{self.deployment_id}.{self.revision_id}"
+        return replica_key(self.deployment_id, self.revision_id, self.index)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def test_a_replica_is_reached_from_this_machine_only() -> None:
 
 
 def test_a_replica_is_found_again_by_its_labels() -> None:
-    assert CONTAINER["name"] == "luml-sat-dep.rev"
+    assert CONTAINER["name"] == "luml-sat-dep.rev.0"
     labels = CONTAINER["labels"]
     assert labels["ai.luml.satellite"] == "sat"
     assert (labels["ai.luml.deployment"], labels["ai.luml.revision"]) == ("dep", "rev")

@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import tornado.netutil
 import tornado.web
 
 from satellite.daemon import gateway_settings
-from satellite.gateway.routes import Route, RouteReader, RouteWriter
+from satellite.gateway.routes import Backend, Route, RouteReader, RouteWriter
 from satellite.gateway.supervisor import COMMAND, GatewayFailed, GatewaySupervisor, give_input
 from satellite.settings import Settings, inherited_environment
 from tests.satellite.contract_server import API_KEY, ContractServer, until
@@ -95,11 +96,34 @@ class House:
         return self.http.post(f"/deployments/{name}/compute", content=content, headers=headers)
 
 
+def served_at(*urls: str) -> tuple[Backend, ...]:
+    return tuple(Backend(url, "r1", DIGEST) for url in urls)
+
+
+@contextmanager
+def nobody_at() -> Iterator[str]:
+    """An address that is taken, and where nobody answers."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{nobody.getsockname()[1]}"
+
+
 @pytest.fixture
-def upstream() -> Iterator[Upstream]:
-    made = Upstream()
-    yield made
-    made.stop()
+def more_upstreams() -> Iterator[Callable[[], Upstream]]:
+    made: list[Upstream] = []
+
+    def build() -> Upstream:
+        made.append(Upstream())
+        return made[-1]
+
+    yield build
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture
+def upstream(more_upstreams: Callable[[], Upstream]) -> Upstream:
+    return more_upstreams()
 
 
 @pytest.fixture
@@ -114,7 +138,7 @@ def house(
         gateway = GatewaySupervisor(gateway_settings(chosen), inherited_environment())
         gateway.start()
         made.append(House(gateway, upstream))
-        made[-1].route("d1", Route("ready", upstream.url, DIGEST, f"{gateway.url}/deployments/d1/compute"))
+        made[-1].route("d1", Route("ready", served_at(upstream.url), f"{gateway.url}/deployments/d1/compute"))
         return made[-1]
 
     yield open_house
@@ -178,13 +202,65 @@ def test_unknown_starting_and_failed_deployments(house: Callable[..., House]) ->
 
 
 def test_a_model_server_that_is_gone_is_a_503(house: Callable[..., House], upstream: Upstream) -> None:
-    here = house()
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        here.route("d2", Route("ready", f"http://127.0.0.1:{nobody.getsockname()[1]}", DIGEST))
+    here = house(hold_seconds=0.2)
+    with nobody_at() as url:
+        here.route("d2", Route("ready", served_at(url)))
         assert here.compute("d2").status_code == 503
     upstream.hang_up = True
     assert here.compute().status_code == 503
+    assert len(upstream.seen) == 2, "a request that kills model servers is not tried for ever"
+
+
+def test_a_request_finds_another_model_server_when_one_is_gone_or_dies_over_it(
+    house: Callable[..., House], more_upstreams: Callable[[], Upstream]
+) -> None:
+    here, dying, well = house(), more_upstreams(), more_upstreams()
+    dying.hang_up = True
+    with nobody_at() as gone:
+        here.route("d2", Route("ready", served_at(gone, dying.url, well.url)))
+        for _ in range(20):
+            assert here.compute("d2").status_code == 200
+    assert len(dying.seen) < 20
+
+
+def test_a_request_waits_for_a_model_server_that_comes_back(house: Callable[..., House], upstream: Upstream) -> None:
+    here = house()
+    with nobody_at() as gone, ThreadPoolExecutor(1) as pool:
+        here.route("d2", Route("ready", served_at(gone)))
+        answer = pool.submit(here.compute, "d2")
+        with pytest.raises(TimeoutError):
+            answer.result(0.5)
+        here.routes.set("d2", Route("ready", served_at(upstream.url)))
+        assert answer.result(20).status_code == 200
+
+
+def test_revisions_share_requests_by_weight_and_a_mirror_gets_copies(
+    house: Callable[..., House], more_upstreams: Callable[[], Upstream]
+) -> None:
+    here = house()
+    old, new, shadow = (more_upstreams() for _ in range(3))
+    shadow.status = 500
+    parts = (
+        Backend(old.url, "old", DIGEST, 90), Backend(new.url, "new", DIGEST, 10),
+        Backend(shadow.url, "shadow", DIGEST, 0, mirror=True),
+    )  # fmt: skip
+    here.route("d2", Route("ready", parts))
+    answers = [here.compute("d2") for _ in range(20)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert sorted(answer.headers["X-Revision"] for answer in answers) == ["new"] * 2 + ["old"] * 18
+    until(lambda: len(shadow.seen) == 20)
+    assert all(headers["X-Request-Id"].endswith("-mirror") for _, headers in shadow.seen)
+
+    token = {"Authorization": f"Bearer {here.gateway.settings.token}"}
+    told = until(lambda: counted(here.http.get("/statistics", headers=token).json()["d2"], "shadow", 20))
+    assert {name: (one["requests"], one["errors"]) for name, one in told.items()} == {
+        "old": (18, 0), "new": (2, 0), "shadow": (20, 20),
+    }  # fmt: skip
+    assert here.http.get("/statistics", headers=KEY).status_code == 401
+
+
+def counted(told: dict[str, Any], revision: str, requests: int) -> dict[str, Any] | None:
+    return told if told[revision]["requests"] == requests else None
 
 
 def test_a_full_queue_is_a_429(house: Callable[..., House], upstream: Upstream) -> None:
