@@ -7,6 +7,7 @@ only look at the orbit. Charlie is a stranger, who owns the organization "Factor
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -83,6 +84,7 @@ def add_person(database: Database, name: str) -> Person:
     """Insert somebody with a confirmed account and an API key; sign-up itself is another story."""
     person = Person(name, new_id(), key_of(name))
     user = {"id": person.id, "email": person.email, "full_name": name.capitalize(), "password_hash": _password_hash()}
+    user["email_confirmed_at"] = datetime.now(UTC)
     key = {"id": new_id(), "user_id": person.id, "name": "of the tests", "key_hash": KEYS.hash(person.api_key)}
     with database.write() as db:
         db.execute(insert(t.users).values(user))

@@ -96,7 +96,13 @@ def build_house(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Hou
     houses: list[House] = []
 
     def build(**changes: Any) -> House:
-        settings = {"home": tmp_path / "home", "database_url": database_url, "port": 0, "pool_size": 5}
+        settings = {
+            "home": tmp_path / "home",
+            "database_url": database_url,
+            "port": 0,
+            "pool_size": 5,
+            "signup": "open",
+        }
         houses.append(House.build(Settings(**(settings | changes)), KEYS))
         return houses[-1]
 

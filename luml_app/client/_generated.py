@@ -9,6 +9,7 @@ from typing import Any, Literal
 from msgspec import UNSET, UnsetType
 
 from luml_app.client.calls import AsyncGroup, Call, Group, Id, Send, SendAsync, body
+from luml_app.schemas.accounts import EmailAddress, NewPassword, SignUp
 from luml_app.schemas.artifacts import (
     Artifact,
     ArtifactCreate,
@@ -61,6 +62,7 @@ from luml_app.schemas.satellites import (
     TaskRenew,
     TaskUpdate,
 )
+from luml_app.schemas.sessions import Session
 from luml_app.schemas.tracks import (
     Stage,
     StageChange,
@@ -72,11 +74,21 @@ from luml_app.schemas.tracks import (
     TrackEntryUpdate,
     TrackUpdate,
 )
-from luml_app.schemas.users import ApiKey, ApiKeyCreate, ApiKeyCreated, LoginLink, SignedIn, SignIn, User, UserUpdate
+from luml_app.schemas.users import (
+    ApiKey,
+    ApiKeyCreate,
+    ApiKeyCreated,
+    ApiKeyUpdate,
+    LoginLink,
+    SignedIn,
+    SignIn,
+    User,
+    UserUpdate,
+)
 
 
 class Auth(Group):
-    """Sign-in by e-mail and password, sessions, and one's own account."""
+    """Sign-in by e-mail and password, and one's own account."""
 
     def signin(self, *, email: str, password: str) -> SignedIn:
         """Sign in; the tokens come as cookies."""
@@ -93,7 +105,11 @@ class Auth(Group):
         return self._send(Call("auth.create_link", "POST", "/v1/auth/links", LoginLink))
 
     def refresh(self) -> Detail:
-        """Exchange the refresh token for new tokens. A refresh token that is used twice ends its session."""
+        """Exchange the refresh token for new tokens, once. One that comes again ends its session: it was stolen.
+
+        Within ten seconds of its use it comes from a double click, or from two windows that wake up together. They are
+        refused with 409 and nothing ends: the browser has the new cookies by then.
+        """
         return self._send(Call("auth.refresh", "POST", "/v1/auth/refresh", Detail))
 
     def logout(self) -> Detail:
@@ -111,7 +127,7 @@ class Auth(Group):
         photo: str | UnsetType | None = UNSET,
         password: str | UnsetType | None = UNSET,
     ) -> Detail:
-        """Change one's name, photo or password. A new password ends every session."""
+        """Change one's name, photo or password. A new password ends every session; API keys go on."""
         return self._send(
             Call(
                 "auth.update_me",
@@ -121,6 +137,101 @@ class Auth(Group):
                 body=body(UserUpdate, full_name=full_name, photo=photo, password=password),
             )
         )
+
+
+class Accounts(Group):
+    """How accounts begin and end. Who asks for a mail does not learn whether there is such an account."""
+
+    def signup(self, *, email: str, password: str, full_name: str | None = None, photo: str | None = None) -> Detail:
+        """Sign up, with an organization of one's own. The account opens when its e-mail address is confirmed."""
+        return self._send(
+            Call(
+                "accounts.signup",
+                "POST",
+                "/v1/auth/signup",
+                Detail,
+                body=body(SignUp, email=email, password=password, full_name=full_name, photo=photo),
+            )
+        )
+
+    def resend_confirmation(self, *, email: str) -> Detail:
+        """Ask for another mail to confirm one's e-mail address."""
+        return self._send(
+            Call(
+                "accounts.resend_confirmation",
+                "POST",
+                "/v1/auth/resend-confirmation",
+                Detail,
+                body=body(EmailAddress, email=email),
+            )
+        )
+
+    def confirm_email(self, *, confirmation_token: str) -> Detail:
+        """Confirm one's e-mail address by the link of the mail."""
+        return self._send(
+            Call(
+                "accounts.confirm_email",
+                "GET",
+                "/v1/auth/confirm-email",
+                Detail,
+                query={"confirmation_token": confirmation_token},
+            )
+        )
+
+    def forgot_password(self, *, email: str) -> Detail:
+        """Ask for a mail with a link to choose a new password. The answer is the same for every address."""
+        return self._send(
+            Call(
+                "accounts.forgot_password",
+                "POST",
+                "/v1/auth/forgot-password",
+                Detail,
+                body=body(EmailAddress, email=email),
+            )
+        )
+
+    def reset_password(self, *, reset_token: str, new_password: str) -> Detail:
+        """Choose a new password by the link of the mail, once. It ends every session, and confirms the address."""
+        return self._send(
+            Call(
+                "accounts.reset_password",
+                "POST",
+                "/v1/auth/reset-password",
+                Detail,
+                body=body(NewPassword, reset_token=reset_token, new_password=new_password),
+            )
+        )
+
+    def delete_me(self) -> Detail:
+        """Delete one's account, with the organizations that nobody else is in.
+
+        Refused while one is the only owner of an organization that has other members, or of one that has orbits.
+        """
+        return self._send(Call("accounts.delete_me", "DELETE", "/v1/auth/users/me", Detail))
+
+
+class Sessions(Group):
+    """Where one is signed in by browser."""
+
+    def list(self) -> builtins.list[Session]:
+        """The places where one is signed in, the last used one first."""
+        return self._send(Call("sessions.list", "GET", "/v1/auth/sessions", builtins.list[Session]))
+
+    def delete(self, session_id: Id) -> None:
+        """Sign out elsewhere: end one of one's sessions."""
+        self._send(
+            Call(
+                "sessions.delete",
+                "DELETE",
+                "/v1/auth/sessions/{session_id}",
+                type(None),
+                path={"session_id": session_id},
+            )
+        )
+
+    def delete_others(self) -> None:
+        """Sign out everywhere else: end all of one's sessions but the one that asks."""
+        self._send(Call("sessions.delete_others", "DELETE", "/v1/auth/sessions", type(None)))
 
 
 class ApiKeys(Group):
@@ -143,16 +254,37 @@ class ApiKeys(Group):
         *,
         name: str,
         scopes: builtins.list[Literal["api", "inference"]] | None = None,
+        orbit_id: Id | None = None,
         expires_at: datetime | None = None,
     ) -> ApiKeyCreated:
-        """Make a named API key."""
+        """Make a named API key; with `orbit_id` it opens this orbit and nothing else."""
         return self._send(
             Call(
                 "api_keys.create",
                 "POST",
                 "/v1/users/me/api-keys/named",
                 ApiKeyCreated,
-                body=body(ApiKeyCreate, name=name, scopes=scopes, expires_at=expires_at),
+                body=body(ApiKeyCreate, name=name, scopes=scopes, orbit_id=orbit_id, expires_at=expires_at),
+            )
+        )
+
+    def update(
+        self,
+        key_id: Id,
+        *,
+        name: str | UnsetType | None = UNSET,
+        scopes: builtins.list[Literal["api", "inference"]] | UnsetType | None = UNSET,
+        expires_at: datetime | UnsetType | None = UNSET,
+    ) -> ApiKey:
+        """Change an API key's name, scopes or end. What it opens in the orbit it is bound to stays."""
+        return self._send(
+            Call(
+                "api_keys.update",
+                "PATCH",
+                "/v1/users/me/api-keys/{key_id}",
+                ApiKey,
+                path={"key_id": key_id},
+                body=body(ApiKeyUpdate, name=name, scopes=scopes, expires_at=expires_at),
             )
         )
 
@@ -1478,6 +1610,8 @@ class Api:
 
     def __init__(self, send: Send) -> None:
         self.auth = Auth(send)
+        self.accounts = Accounts(send)
+        self.sessions = Sessions(send)
         self.api_keys = ApiKeys(send)
         self.organizations = Organizations(send)
         self.orbits = Orbits(send)
@@ -1493,7 +1627,7 @@ class Api:
 
 
 class AsyncAuth(AsyncGroup):
-    """Sign-in by e-mail and password, sessions, and one's own account."""
+    """Sign-in by e-mail and password, and one's own account."""
 
     async def signin(self, *, email: str, password: str) -> SignedIn:
         """Sign in; the tokens come as cookies."""
@@ -1510,7 +1644,11 @@ class AsyncAuth(AsyncGroup):
         return await self._send(Call("auth.create_link", "POST", "/v1/auth/links", LoginLink))
 
     async def refresh(self) -> Detail:
-        """Exchange the refresh token for new tokens. A refresh token that is used twice ends its session."""
+        """Exchange the refresh token for new tokens, once. One that comes again ends its session: it was stolen.
+
+        Within ten seconds of its use it comes from a double click, or from two windows that wake up together. They are
+        refused with 409 and nothing ends: the browser has the new cookies by then.
+        """
         return await self._send(Call("auth.refresh", "POST", "/v1/auth/refresh", Detail))
 
     async def logout(self) -> Detail:
@@ -1528,7 +1666,7 @@ class AsyncAuth(AsyncGroup):
         photo: str | UnsetType | None = UNSET,
         password: str | UnsetType | None = UNSET,
     ) -> Detail:
-        """Change one's name, photo or password. A new password ends every session."""
+        """Change one's name, photo or password. A new password ends every session; API keys go on."""
         return await self._send(
             Call(
                 "auth.update_me",
@@ -1538,6 +1676,103 @@ class AsyncAuth(AsyncGroup):
                 body=body(UserUpdate, full_name=full_name, photo=photo, password=password),
             )
         )
+
+
+class AsyncAccounts(AsyncGroup):
+    """How accounts begin and end. Who asks for a mail does not learn whether there is such an account."""
+
+    async def signup(
+        self, *, email: str, password: str, full_name: str | None = None, photo: str | None = None
+    ) -> Detail:
+        """Sign up, with an organization of one's own. The account opens when its e-mail address is confirmed."""
+        return await self._send(
+            Call(
+                "accounts.signup",
+                "POST",
+                "/v1/auth/signup",
+                Detail,
+                body=body(SignUp, email=email, password=password, full_name=full_name, photo=photo),
+            )
+        )
+
+    async def resend_confirmation(self, *, email: str) -> Detail:
+        """Ask for another mail to confirm one's e-mail address."""
+        return await self._send(
+            Call(
+                "accounts.resend_confirmation",
+                "POST",
+                "/v1/auth/resend-confirmation",
+                Detail,
+                body=body(EmailAddress, email=email),
+            )
+        )
+
+    async def confirm_email(self, *, confirmation_token: str) -> Detail:
+        """Confirm one's e-mail address by the link of the mail."""
+        return await self._send(
+            Call(
+                "accounts.confirm_email",
+                "GET",
+                "/v1/auth/confirm-email",
+                Detail,
+                query={"confirmation_token": confirmation_token},
+            )
+        )
+
+    async def forgot_password(self, *, email: str) -> Detail:
+        """Ask for a mail with a link to choose a new password. The answer is the same for every address."""
+        return await self._send(
+            Call(
+                "accounts.forgot_password",
+                "POST",
+                "/v1/auth/forgot-password",
+                Detail,
+                body=body(EmailAddress, email=email),
+            )
+        )
+
+    async def reset_password(self, *, reset_token: str, new_password: str) -> Detail:
+        """Choose a new password by the link of the mail, once. It ends every session, and confirms the address."""
+        return await self._send(
+            Call(
+                "accounts.reset_password",
+                "POST",
+                "/v1/auth/reset-password",
+                Detail,
+                body=body(NewPassword, reset_token=reset_token, new_password=new_password),
+            )
+        )
+
+    async def delete_me(self) -> Detail:
+        """Delete one's account, with the organizations that nobody else is in.
+
+        Refused while one is the only owner of an organization that has other members, or of one that has orbits.
+        """
+        return await self._send(Call("accounts.delete_me", "DELETE", "/v1/auth/users/me", Detail))
+
+
+class AsyncSessions(AsyncGroup):
+    """Where one is signed in by browser."""
+
+    async def list(self) -> builtins.list[Session]:
+        """The places where one is signed in, the last used one first."""
+        return await self._send(Call("sessions.list", "GET", "/v1/auth/sessions", builtins.list[Session]))
+
+    async def delete(self, session_id: Id) -> None:
+        """Sign out elsewhere: end one of one's sessions."""
+        await self._send(
+            Call(
+                "sessions.delete",
+                "DELETE",
+                "/v1/auth/sessions/{session_id}",
+                type(None),
+                path={"session_id": session_id},
+            )
+        )
+
+    async def delete_others(self) -> None:
+        """Sign out everywhere else: end all of one's sessions but the one that asks."""
+        await self._send(Call("sessions.delete_others", "DELETE", "/v1/auth/sessions", type(None)))
 
 
 class AsyncApiKeys(AsyncGroup):
@@ -1560,16 +1795,37 @@ class AsyncApiKeys(AsyncGroup):
         *,
         name: str,
         scopes: builtins.list[Literal["api", "inference"]] | None = None,
+        orbit_id: Id | None = None,
         expires_at: datetime | None = None,
     ) -> ApiKeyCreated:
-        """Make a named API key."""
+        """Make a named API key; with `orbit_id` it opens this orbit and nothing else."""
         return await self._send(
             Call(
                 "api_keys.create",
                 "POST",
                 "/v1/users/me/api-keys/named",
                 ApiKeyCreated,
-                body=body(ApiKeyCreate, name=name, scopes=scopes, expires_at=expires_at),
+                body=body(ApiKeyCreate, name=name, scopes=scopes, orbit_id=orbit_id, expires_at=expires_at),
+            )
+        )
+
+    async def update(
+        self,
+        key_id: Id,
+        *,
+        name: str | UnsetType | None = UNSET,
+        scopes: builtins.list[Literal["api", "inference"]] | UnsetType | None = UNSET,
+        expires_at: datetime | UnsetType | None = UNSET,
+    ) -> ApiKey:
+        """Change an API key's name, scopes or end. What it opens in the orbit it is bound to stays."""
+        return await self._send(
+            Call(
+                "api_keys.update",
+                "PATCH",
+                "/v1/users/me/api-keys/{key_id}",
+                ApiKey,
+                path={"key_id": key_id},
+                body=body(ApiKeyUpdate, name=name, scopes=scopes, expires_at=expires_at),
             )
         )
 
@@ -2899,6 +3155,8 @@ class AsyncApi:
 
     def __init__(self, send: SendAsync) -> None:
         self.auth = AsyncAuth(send)
+        self.accounts = AsyncAccounts(send)
+        self.sessions = AsyncSessions(send)
         self.api_keys = AsyncApiKeys(send)
         self.organizations = AsyncOrganizations(send)
         self.orbits = AsyncOrbits(send)

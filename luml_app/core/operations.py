@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_type_hints
 
 from luml_app.core.permissions import is_permission
+from luml_app.core.throttle import Throttle
 
 Caller = Literal["anyone", "user", "satellite"]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -24,7 +25,9 @@ class Operation:
     `needs` is the permission, `by` the kind of caller, `status` the HTTP status of success, `aliases` further paths
     of older clients. `writes`: it changes something although its method is GET. `wakes_on`: an answer that is empty
     may wait (query parameter ``wait``, seconds) for an event whose action starts so. `whole`: the scope holds the bulky
-    columns of the addressed object, too (those that are marked so in `core.tables`).
+    columns of the addressed object, too (those that are marked so in `core.tables`). `throttle`: how often it may be
+    tried. `fetch`: asks somebody else over the network, before the transaction and without a connection; it gets the
+    service, the arguments and the credentials, and what it returns is the scope's `fetched`.
     """
 
     name: str
@@ -41,6 +44,8 @@ class Operation:
     writes: bool = False
     wakes_on: str | None = None
     whole: bool = False
+    throttle: Throttle | None = None
+    fetch: Callable[[Any, dict[str, Any], Any], Any] | None = None
     body: Any = None
     query: dict[str, inspect.Parameter] = field(default_factory=dict)
     returns: Any = None
@@ -90,6 +95,8 @@ def operation(
     writes: bool = False,
     wakes_on: str | None = None,
     whole: bool = False,
+    throttle: Throttle | None = None,
+    fetch: Callable[[Any, dict[str, Any], Any], Any] | None = None,
 ) -> Callable[[Function], Function]:
     """Declare a method as an operation: ``@operation("POST /v1/…/collections", needs="collection:create")``.
 
@@ -107,6 +114,8 @@ def operation(
         "writes": writes,
         "wakes_on": wakes_on,
         "whole": whole,
+        "throttle": throttle,
+        "fetch": fetch,
     }
 
     def mark(function: Function) -> Function:

@@ -45,6 +45,8 @@ class Credentials:
     refresh_token: str | None = None
     ip: str | None = None
     user_agent: str | None = None
+    visit: str | None = None
+    """What a browser that comes back from a provider was given when it left."""
 
     @property
     def kind(self) -> str:
@@ -64,7 +66,8 @@ class Scope:
 
     `found` holds the rows of the path by table name. `refusal` is raised after the transaction has been committed:
     for the rare operation that must keep a change and refuse all the same. `after_commit` is run when the change
-    is kept, for what cannot be rolled back.
+    is kept, for what cannot be rolled back. `fetched` is what the operation's `fetch` has brought; `go_to` is where
+    a browser goes next.
     """
 
     db: Connection
@@ -80,6 +83,8 @@ class Scope:
     cookies: dict[str, tuple[str, int]] = field(default_factory=dict)
     refusal: LumlError | None = None
     after_commit: list[Callable[[], None]] = field(default_factory=list)
+    fetched: Any = None
+    go_to: str | None = None
 
     @property
     def user_id(self) -> UUID:
@@ -88,6 +93,12 @@ class Scope:
             raise Unauthenticated
         identity: UUID = self.caller.id
         return identity
+
+    @property
+    def only_orbit_id(self) -> UUID | None:
+        """The orbit to which the caller's API key is bound."""
+        only: UUID | None = None if self.caller is None else self.caller.columns.get("only_orbit_id")
+        return only
 
     @property
     def actor_name(self) -> str | None:
@@ -134,6 +145,8 @@ SEGMENTS: dict[str, Table] = {
     "deployments": t.deployments,
     "tasks": t.jobs,
     "api-keys": t.api_keys,
+    "sessions": t.sessions,
+    "identities": t.identities,
 }
 
 
@@ -215,14 +228,14 @@ def _caller(kind: str) -> Any:
         k = t.api_keys
         fresh = k.c.expires_at.is_(None) | (k.c.expires_at > now)
         query = (
-            select(*person, k.c.id.label("key_id"), k.c.scopes, k.c.last_used_at)
+            select(*person, k.c.id.label("key_id"), k.c.scopes, k.c.last_used_at, k.c.orbit_id.label("only_orbit_id"))
             .join(k, k.c.user_id == u.c.id)
             .where(_is_hash(k.c.key_hash), fresh, alive)
         )
     elif kind == "session":
         s, token = t.sessions, t.session_tokens
         query = (
-            select(*person, s.c.id.label("session_id"))
+            select(*person, s.c.id.label("session_id"), s.c.last_used_at)
             .join(s, s.c.user_id == u.c.id)
             .join(token, token.c.session_id == s.c.id)
             .where(
@@ -293,6 +306,7 @@ def _filled(scope: Scope, operation: Operation, found_here: dict[str, Found]) ->
         scope.organization_id, scope.orbit_id = scope.caller.organization_id, scope.caller.orbit_id
     elif operation.needs is not None:
         scope.require(operation.needs)
+    _check_key_orbit(scope, operation)
     return scope
 
 
@@ -309,12 +323,29 @@ class Found:
             raise AttributeError(name) from None
 
 
-_SINGULAR = {"track_entries": "version in this track", "jobs": "task", "buckets": "bucket"}
+_SINGULAR = {
+    "track_entries": "version in this track",
+    "jobs": "task",
+    "buckets": "bucket",
+    "identities": "way to sign in",
+}
 
 
 def _check_key_scope(caller: Found) -> None:
     if "api" not in caller.columns.get("scopes", ["api"]):
         raise Forbidden("This API key is for inference only; the registry needs one with the scope 'api'.")
+
+
+BEYOND_ONE_ORBIT = {"auth.me", "api_keys.validate", "organizations.list", "orbits.list", "uploads.multipart"}
+"""What an API key that is bound to an orbit may do outside of it: find its way there. What these show or sign is
+confined to the orbit by themselves (`Scope.only_orbit_id`).
+"""
+
+
+def _check_key_orbit(scope: Scope, operation: Operation) -> None:
+    only = scope.only_orbit_id
+    if only is not None and scope.orbit_id != only and operation.name not in BEYOND_ONE_ORBIT:
+        raise Forbidden("This API key is bound to one orbit and opens nothing else; use another key for this.")
 
 
 def _take_step(scope: Scope, name: str, found: Found) -> None:

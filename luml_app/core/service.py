@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -20,11 +21,12 @@ from luml_app.core.keys import Keys
 from luml_app.core.operations import Operation
 from luml_app.core.scope import Credentials, Scope, last_seen_is_old, resolve
 from luml_app.core.settings import Settings
+from luml_app.core.throttle import throttled
 from luml_app.schemas.errors import Invalid, LumlError, NotFound, Problem, ServerFault, Unavailable
 
 log = logging.getLogger(__name__)
 _ATTEMPTS = 3
-_SEEN_EVERY = {"satellite": 15.0, "api_key": 60.0}
+_SEEN_EVERY = {"satellite": 15.0, "api_key": 60.0, "session": 60.0}
 
 
 @dataclass
@@ -43,11 +45,14 @@ class Request:
 
 @dataclass
 class Answer:
-    """What came of it: the value, and cookies (value, seconds to live; 0 deletes) for callers that keep such."""
+    """What came of it: the value; for callers with a browser, cookies (value, seconds to live; 0 deletes) and where to
+    `go_to` next.
+    """
 
     value: Any
     cookies: dict[str, tuple[str, int]]
     caller_id: UUID | None = None
+    go_to: str | None = None
 
 
 class Service:
@@ -64,22 +69,31 @@ class Service:
         operation = request.operation
         path = {name: _id(name, value) for name, value in request.path.items()}
         arguments = {**_query(operation, request.query), **_body(operation, request.body)}
-        answer, scope = self._committed(operation, path, arguments, request.credentials)
-        for step in scope.after_commit:
-            self._finish(operation, step)
-        if scope.refusal is not None:
-            raise scope.refusal
-        return answer
+        with self._throttled(operation, arguments, request.credentials):
+            fetched = operation.fetch(self, arguments, request.credentials) if operation.fetch else None
+            answer, scope = self._committed(operation, path, arguments, request.credentials, fetched)
+            for step in scope.after_commit:
+                self._finish(operation, step)
+            if scope.refusal is not None:
+                raise scope.refusal
+            return answer
+
+    def _throttled(
+        self, operation: Operation, arguments: dict[str, Any], who: Credentials
+    ) -> AbstractContextManager[None]:
+        account = getattr(arguments.get("body"), "email", None)
+        shown = who.token is not None and operation.by != "anyone"
+        return throttled(self.database, self.keys, operation.throttle, who.ip, account, shown=shown)
 
     def _committed(
-        self, operation: Operation, path: dict[str, UUID], arguments: dict[str, Any], who: Credentials
+        self, operation: Operation, path: dict[str, UUID], arguments: dict[str, Any], who: Credentials, fetched: Any
     ) -> tuple[Answer, Scope]:
         """Run it in a transaction; again when it lost against another one that ran at the same time."""
         connect = self.database.read if operation.reads else self.database.write
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with connect() as db:
-                    return self._run(db, operation, path, arguments, who)
+                    return self._run(db, operation, path, arguments, who, fetched)
             except DBAPIError as error:
                 if attempt == _ATTEMPTS or not in_each_others_way(error):
                     raise self._explained(operation, error) from error
@@ -88,13 +102,20 @@ class Service:
         raise AssertionError("the last attempt either answers or raises")
 
     def _run(
-        self, db: Connection, operation: Operation, path: dict[str, UUID], arguments: dict[str, Any], who: Credentials
+        self,
+        db: Connection,
+        operation: Operation,
+        path: dict[str, UUID],
+        arguments: dict[str, Any],
+        who: Credentials,
+        fetched: Any,
     ) -> tuple[Answer, Scope]:
         scope = resolve(db, operation, who, path, self.keys, self.settings)
+        scope.fetched = fetched
         _note_seen(scope)
         wanted = {name: path[name] for name in _names_of(operation.function) if name in path}
         value = operation.function(operation.resource(scope), **wanted, **arguments)
-        return Answer(value, scope.cookies, scope.caller and scope.caller.id), scope
+        return Answer(value, scope.cookies, scope.caller and scope.caller.id, scope.go_to), scope
 
     def _finish(self, operation: Operation, step: Callable[[], None]) -> None:
         """The change is kept, whatever comes of this; telling the caller of a failure would say the opposite."""
@@ -190,16 +211,20 @@ def problem_of(error: msgspec.ValidationError, where: list[str | int]) -> Proble
     return Problem(loc, "Field required" if missing else message, "missing" if missing else "value_error")
 
 
+_SEEN_IN = {
+    "satellite": (t.satellites, "last_seen_at", "id"),
+    "api_key": (t.api_keys, "last_used_at", "key_id"),
+    "session": (t.sessions, "last_used_at", "session_id"),
+}
+
+
 def _note_seen(scope: Scope) -> None:
     """Keep "last seen" and "last used" fresh, at the price of one write every so often."""
     kind = scope.credentials.kind
     if scope.caller is None or kind not in _SEEN_EVERY:
         return
-    table, column, row_id = (
-        (t.satellites, "last_seen_at", scope.caller.id)
-        if kind == "satellite"
-        else (t.api_keys, "last_used_at", scope.caller.key_id)
-    )
+    table, column, id_name = _SEEN_IN[kind]
+    row_id = getattr(scope.caller, id_name)
     now = datetime.now(UTC)
     if not last_seen_is_old(getattr(scope.caller, column), now, _SEEN_EVERY[kind]):
         return

@@ -40,6 +40,7 @@ class Settings:
     satellite_silence_seconds: int = 20 * 60
     smtp_url: str | None = field(default=None, repr=False)
     mail_from: str | None = None
+    signup: str = "invited"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Self:
@@ -86,8 +87,13 @@ _KINDS: dict[str, Any] = {
 }
 
 
+_CHOICES = {"signup": ("open", "invited", "closed")}
+
+
 def _read(name: str, kind: Any, environment: Mapping[str, str]) -> Any:
     variable = PREFIX + name.upper()
+    if name in _CHOICES and environment[variable] not in _CHOICES[name]:
+        raise ConfigurationError(f"{variable}={environment[variable]!r} is none of {', '.join(_CHOICES[name])}.")
     try:
         return kind(environment[variable])
     except ValueError as error:

@@ -82,6 +82,7 @@ sessions = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
     Column("ip", Text),
     Column("user_agent", Text),
+    Column("last_used_at", DateTime(timezone=True)),
     Column("revoked_at", DateTime(timezone=True)),
     Index(None, "user_id"),
 )
@@ -98,6 +99,64 @@ session_tokens = Table(
     Column("used_at", DateTime(timezone=True)),
     _one_of("kind", "access", "refresh", "link"),
     Index(None, "session_id"),
+    Index(None, "expires_at"),
+)
+
+# What a mail's link carries. A confirmation brings the password of the sign-up that asked for it: whoever signs up with
+# the address of somebody else does not choose the password of the account that its owner will confirm.
+account_tokens = Table(
+    "account_tokens",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    _parent("users"),
+    Column("kind", Text, nullable=False),
+    Column("password_hash", Text),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    _one_of("kind", "confirm", "reset"),
+    Index(None, "user_id"),
+    Index(None, "expires_at"),
+)
+
+# Who somebody is elsewhere: a subject of an issuer. Never an e-mail address, which may change hands.
+identities = Table(
+    "identities",
+    metadata,
+    _id(),
+    _parent("users"),
+    Column("provider", Text, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("email", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Column("last_used_at", DateTime(timezone=True)),
+    UniqueConstraint("issuer", "subject"),
+    Index(None, "user_id"),
+)
+
+# Somebody is on the way to a provider and back. The row is taken out by the first who comes back with its `state`, and
+# belongs to the browser that has left: both are needed.
+provider_visits = Table(
+    "provider_visits",
+    metadata,
+    Column("state_hash", Text, primary_key=True),
+    Column("browser_hash", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    _parent("users", nullable=True),
+    Column("luggage", LargeBinary, nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Index(None, "user_id"),
+    Index(None, "expires_at"),
+)
+
+# How much of a limit is used up, as the moment at which it will be whole again. Unlogged: to forget it in a crash of
+# the database does no harm, and writing it is cheap.
+throttles = Table(
+    "throttles",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("whole_at", DateTime(timezone=True), nullable=False),
+    Index(None, "whole_at"),
+    prefixes=["UNLOGGED"],
 )
 
 api_keys = Table(
@@ -115,6 +174,7 @@ api_keys = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
     UniqueConstraint("key_hash"),
     UniqueConstraint("user_id", "name"),
+    Index(None, "orbit_id"),
 )
 
 organizations = Table(

@@ -10,6 +10,8 @@ from luml_app.core.operations import Operation, Resource, collect
 from luml_app.jobs.chores import Chore
 from luml_app.jobs.mailing import send_mail
 from luml_app.jobs.pruning import prune_jobs
+from luml_app.resources.account_mails import write_account_mail
+from luml_app.resources.accounts import Accounts
 from luml_app.resources.agent import Agent
 from luml_app.resources.api_keys import ApiKeys
 from luml_app.resources.artifacts import Artifacts
@@ -19,13 +21,17 @@ from luml_app.resources.collections import Collections
 from luml_app.resources.deployments import Deployments
 from luml_app.resources.orbits import Orbits
 from luml_app.resources.organizations import Organizations
+from luml_app.resources.pruning import prune_accounts
 from luml_app.resources.satellites import Satellites
+from luml_app.resources.sessions import Sessions
 from luml_app.resources.track_entries import TrackEntries
 from luml_app.resources.tracks import Tracks
 from luml_app.resources.uploads import Uploads
 
 RESOURCES: list[type[Resource]] = [
     Auth,
+    Accounts,
+    Sessions,
     ApiKeys,
     Organizations,
     Orbits,
@@ -43,6 +49,8 @@ RESOURCES: list[type[Resource]] = [
 CHORES: list[Chore] = [
     prune_jobs,
     send_mail,
+    write_account_mail,
+    prune_accounts,
 ]
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, or_, select, update
 
 from luml_app.core import tables as t
+from luml_app.core.events import difference
 from luml_app.core.ids import new_id
 from luml_app.core.keys import USER_KEY, new_token
 from luml_app.core.operations import Resource, operation
-from luml_app.schemas.errors import NotFound
-from luml_app.schemas.users import ApiKey, ApiKeyCreate, ApiKeyCreated
+from luml_app.resources.changes import sent
+from luml_app.schemas.errors import Invalid, NotFound
+from luml_app.schemas.users import ApiKey, ApiKeyCreate, ApiKeyCreated, ApiKeyUpdate
 
 DEFAULT = "default"
 EVERYTHING = ["api", "inference"]
@@ -38,13 +41,31 @@ class ApiKeys(Resource):
         """One's API keys, without the keys themselves."""
         k = t.api_keys
         rows = self.db.execute(select(k).where(k.c.user_id == self.scope.user_id).order_by(k.c.created_at.desc()))
-        names = ApiKey.__struct_fields__
-        return [ApiKey(**{name: getattr(row, name) for name in names}) for row in rows]
+        return [_key(row) for row in rows]
 
     @operation("POST /v1/users/me/api-keys/named")
     def create(self, body: ApiKeyCreate) -> ApiKeyCreated:
-        """Make a named API key."""
-        return self._new(body.name, scopes=body.scopes or EVERYTHING, expires_at=body.expires_at)
+        """Make a named API key; with `orbit_id` it opens this orbit and nothing else."""
+        _check_end(body.expires_at)
+        if body.orbit_id is not None:
+            self._check_orbit(body.orbit_id)
+        scopes = sorted(set(body.scopes or EVERYTHING))
+        return self._new(body.name, scopes=scopes, orbit_id=body.orbit_id, expires_at=body.expires_at)
+
+    @operation("PATCH /v1/users/me/api-keys/{key_id}")
+    def update(self, body: ApiKeyUpdate) -> ApiKey:
+        """Change an API key's name, scopes or end. What it opens in the orbit it is bound to stays."""
+        key, k = self.scope.row(t.api_keys), t.api_keys
+        wanted = sent(body, k)
+        if "scopes" in wanted:
+            wanted["scopes"] = sorted(set(wanted["scopes"]))
+        before, changed = difference(key.columns, wanted)
+        if not changed:
+            return _key(key)
+        _check_end(changed.get("expires_at"))
+        row = self.db.execute(update(k).where(k.c.id == key.id).values(changed).returning(k)).one()
+        self.scope.record("api_key.update", key.id, before=before, after=changed)
+        return _key(row)
 
     @operation("DELETE /v1/users/me/api-keys/{key_id}", status=204)
     def delete(self, key_id: UUID) -> None:
@@ -56,19 +77,26 @@ class ApiKeys(Resource):
     def validate(self) -> None:
         """Answer whether the credential is valid."""
 
+    def _check_orbit(self, orbit_id: UUID) -> None:
+        """One can bind a key only to an orbit that one may enter oneself."""
+        o, om, mine = t.orbits, t.organization_members, t.orbit_members
+        me = self.scope.user_id
+        query = (
+            select(o.c.id)
+            .join(om, (om.c.organization_id == o.c.organization_id) & (om.c.user_id == me))
+            .outerjoin(mine, (mine.c.orbit_id == o.c.id) & (mine.c.user_id == me))
+            .where(o.c.id == orbit_id, or_(om.c.role != "member", mine.c.id.is_not(None)))
+        )
+        if self.db.scalar(query) is None:
+            raise NotFound("There is no such orbit.")
+
     def _new(self, name: str, **columns: Any) -> ApiKeyCreated:
         key, key_id = new_token(USER_KEY), new_id()
         hashed = self.scope.keys.hash(key)
-        row = {
-            "id": key_id,
-            "user_id": self.scope.user_id,
-            "name": name,
-            "key_hash": hashed,
-            "hint": key[-4:],
-            **columns,
-        }
-        self.db.execute(insert(t.api_keys).values(row))
-        self.scope.record("api_key.create", key_id, after={"name": name, "scopes": columns["scopes"]})
+        own = {"id": key_id, "user_id": self.scope.user_id, "name": name, "key_hash": hashed, "hint": key[-4:]}
+        self.db.execute(insert(t.api_keys).values(own | columns))
+        told = {"name": name, **{field: value for field, value in columns.items() if value is not None}}
+        self.scope.record("api_key.create", key_id, after=told)
         return ApiKeyCreated(key=key)
 
     def _delete(self, which: Any) -> bool:
@@ -79,3 +107,12 @@ class ApiKeys(Resource):
         for row in gone:
             self.scope.record("api_key.delete", row.id, before={"name": row.name})
         return bool(gone)
+
+
+def _check_end(moment: datetime | None) -> None:
+    if moment is not None and moment <= datetime.now(UTC):
+        raise Invalid.field("expires_at", "This moment is past: the key would never work.")
+
+
+def _key(row: Any) -> ApiKey:
+    return ApiKey(**{name: getattr(row, name) for name in ApiKey.__struct_fields__})

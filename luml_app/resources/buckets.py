@@ -122,14 +122,14 @@ def _bucket(row: Any, orbits: Any, address: str) -> Bucket:
 
 def add_builtin(scope: Any, organization_id: UUID) -> UUID:
     """Give an organization its bucket in the server's own store."""
-    bucket_id = new_id()
-    place = {"type": "s3", "endpoint": scope.settings.address, "bucket_name": BUILTIN, "region": "local"}
-    row = {
-        "id": bucket_id,
-        "organization_id": organization_id,
-        "builtin": True,
-        "secure": scope.settings.secure,
-        **place,
-    }
+    row = builtin_row(scope.settings, organization_id)
     scope.db.execute(insert(t.buckets).values(row))
+    bucket_id: UUID = row["id"]
     return bucket_id
+
+
+def builtin_row(settings: Any, organization_id: UUID) -> dict[str, Any]:
+    """An organization's bucket in the server's own store, as a row."""
+    place = {"type": "s3", "endpoint": settings.address, "bucket_name": BUILTIN, "region": "local"}
+    row = {"id": new_id(), "organization_id": organization_id, "builtin": True, "secure": settings.secure}
+    return row | place

@@ -117,6 +117,8 @@ def listed_orbits(scope: Any) -> Listed:
     query = _orbits_with_totals(scope).where(t.orbits.c.organization_id == scope.organization_id)
     if scope.organization_role == "member":
         query = query.where(t.orbit_members.c.role.is_not(None))
+    if scope.only_orbit_id is not None:
+        query = query.where(t.orbits.c.id == scope.only_orbit_id)
     rows = scope.db.execute(query.order_by(t.orbits.c.created_at, t.orbits.c.id))
     return [OrbitListed(**_plain(row, scope)) for row in rows]
 

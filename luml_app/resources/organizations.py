@@ -38,6 +38,9 @@ class Organizations(Resource):
         """The organizations that one is a member of."""
         o, m = t.organizations, t.organization_members
         mine = select(o, m.c.role).join(m, m.c.organization_id == o.c.id).where(m.c.user_id == self.scope.user_id)
+        if self.scope.only_orbit_id is not None:
+            around = select(t.orbits.c.organization_id).where(t.orbits.c.id == self.scope.only_orbit_id)
+            mine = mine.where(o.c.id.in_(around))
         rows = self.db.execute(mine.order_by(o.c.created_at, o.c.id))
         return [OrganizationListed(**_plain(row), role=row.role, permissions=granted(row.role)) for row in rows]
 

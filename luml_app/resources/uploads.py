@@ -52,6 +52,8 @@ class Uploads(Resource):
             .outerjoin(mine, (mine.c.orbit_id == o.c.id) & (mine.c.user_id == user))
             .where(a.c.bucket_location == body.bucket_location, b.c.id == body.bucket_id)
         )
+        if self.scope.only_orbit_id is not None:
+            query = query.where(o.c.id == self.scope.only_orbit_id)
         row = self.db.execute(query).one_or_none()
         if row is None or (row.organization_role == "member" and row.orbit_role is None):
             raise NotFound("No artifact waits for an upload at this place.")

@@ -7,6 +7,7 @@
     │   └── Invalid           a field has a value that it may not have
     ├── Unauthenticated       nobody, or a credential that is not valid (any more)
     ├── Forbidden             somebody, who may not do this
+    │   └── Unconfirmed       somebody whose e-mail address is not confirmed yet
     ├── NotFound              no such object, or none that the caller may know of
     ├── Conflict              the object is in a state that does not allow it
     │   └── LimitReached      the organization's limit for such objects is used up
@@ -80,6 +81,12 @@ class Forbidden(LumlError):  # noqa: N818
     """You may not do this."""
 
     code = "forbidden"
+
+
+class Unconfirmed(Forbidden):
+    """Confirm your e-mail address first: open the link in the mail that we sent you, or ask for another one."""
+
+    code = "unconfirmed"
 
 
 class NotFound(LumlError):  # noqa: N818

@@ -16,6 +16,10 @@ Tag = Annotated[str, Meta(max_length=64)]
 Tags = Annotated[list[Tag], Meta(max_length=50)]
 Url = Annotated[str, Meta(min_length=1, max_length=2048)]
 Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")]
+# An address to which a mail can go: one, without the characters that mean something in a header.
+NewEmail = Annotated[
+    str, Meta(min_length=3, max_length=254, pattern=r'^[^@\s<>()\[\],;:\\"]+@[^@\s<>()\[\],;:\\"]+(?![\s\S])')
+]
 Password = Annotated[str, Meta(min_length=8, max_length=128)]
 Limit = Annotated[int, Meta(gt=0, le=100)]
 Wait = Annotated[float, Meta(ge=0, le=60)]
@@ -57,6 +61,7 @@ __all__ = [
     "Literal",
     "Meta",
     "Name",
+    "NewEmail",
     "Page",
     "Password",
     "Record",

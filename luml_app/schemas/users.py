@@ -66,20 +66,34 @@ class ApiKeyCreated(Struct, kw_only=True):
 
 
 class ApiKey(Struct, kw_only=True):
-    """An API key as it is listed, without the key itself."""
+    """An API key as it is listed, without the key itself. `orbit_id`: it opens this orbit only."""
 
     id: UUID
     name: str
     hint: str
     scopes: list[str]
+    orbit_id: UUID | None = None
     created_at: datetime
     last_used_at: datetime | None = None
     expires_at: datetime | None = None
 
 
+Scopes = Annotated[list[KeyScope], Meta(min_length=1, max_length=2)]
+Moment = Annotated[datetime, Meta(tz=True)]
+
+
 class ApiKeyCreate(Struct, kw_only=True):
-    """A named API key: what it opens (`scopes`; None: everything), and for how long."""
+    """A named API key: what it opens (`scopes`; None: everything), where (`orbit_id`; None: everywhere), how long."""
 
     name: Name
-    scopes: Annotated[list[KeyScope], Meta(min_length=1)] | None = None
-    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+    scopes: Scopes | None = None
+    orbit_id: UUID | None = None
+    expires_at: Moment | None = None
+
+
+class ApiKeyUpdate(Struct, kw_only=True):
+    """Changes of an API key; `expires_at` null: it does not expire."""
+
+    name: Name | UnsetType | None = UNSET
+    scopes: Scopes | UnsetType | None = UNSET
+    expires_at: Moment | UnsetType | None = UNSET

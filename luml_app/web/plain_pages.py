@@ -15,7 +15,7 @@ from tornado.routing import URLSpec
 from tornado.web import RedirectHandler, RequestHandler, StaticFileHandler
 
 from luml_app.core.service import Request
-from luml_app.resources.auth import ACCESS, REFRESH
+from luml_app.resources.sessions import ACCESS, REFRESH
 from luml_app.schemas.errors import Invalid, LumlError, Unauthenticated
 from luml_app.web.errors import status_of
 from luml_app.web.house import House

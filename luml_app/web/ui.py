@@ -23,7 +23,7 @@ from tornado.web import OutputTransform, RequestHandler
 from luml_app.core.service import Request
 from luml_app.dashboard.live import follow
 from luml_app.dashboard.shell import shell
-from luml_app.resources.auth import ACCESS, REFRESH
+from luml_app.resources.sessions import ACCESS, REFRESH
 from luml_app.schemas.errors import LumlError
 from luml_app.web.house import House
 from luml_app.web.principal import credentials_of

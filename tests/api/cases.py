@@ -7,24 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import insert, update
+
+from luml_app.core import tables as t
+from luml_app.core.keys import new_token
 from luml_app.core.operations import Operation
 from luml_app.core.scope import Credentials
 from luml_app.core.service import Request
 from luml_app.resources import all_operations
 from tests.api.stage import CAPABILITIES, SATELLITE_TOKEN, Stage, announced, mark_uploaded
-from tests.cast import PASSWORD
+from tests.cast import PASSWORD, add_person
 
 
 @dataclass
 class Case:
-    """What to send: `path` where it differs from the stage's own ids."""
+    """What to send: `path` where it differs from the stage's own ids, `token` where it is not Alice who calls."""
 
     body: Any = None
     query: dict[str, Any] = field(default_factory=dict)
     path: dict[str, Any] = field(default_factory=dict)
     refresh_token: str | None = None
+    token: str | None = None
 
 
 Maker = Callable[[Stage], Case]
@@ -49,7 +55,7 @@ def request_of(stage: Stage, operation: Operation, credentials: Credentials | No
     played = CASES[operation.name](stage)
     path = {name: played.path.get(name, stage.ids.get(name)) for name in operation.path_parameters}
     token = {"user": stage.cast.alice.api_key, "satellite": SATELLITE_TOKEN, "anyone": None}[operation.by]
-    who = credentials or Credentials(token=token, refresh_token=played.refresh_token)
+    who = credentials or Credentials(token=played.token or token, refresh_token=played.refresh_token)
     return Request(operation, path, played.query, played.body, who)
 
 
@@ -66,14 +72,68 @@ plain("auth.me")
 plain("auth.update_me", {"full_name": "Alice Liddell", "password": "through the looking glass"})
 
 
-@case("auth.use_link")
-def _(stage: Stage) -> Case:
-    return Case(query={"token": stage.alice.auth.create_link().path.partition("token=")[2]})
-
-
 @case("auth.refresh")
 def _(stage: Stage) -> Case:
     return Case(refresh_token=_signed_in(stage)["refresh_token"])
+
+
+plain("accounts.signup", {"email": "Ada@example.org", "password": "analytical engine", "full_name": "Ada"})
+plain("accounts.resend_confirmation", {"email": "alice@example.org"})
+plain("accounts.forgot_password", {"email": "alice@example.org"})
+
+
+def _mailed_token(stage: Stage, kind: str, *, confirmed: bool) -> str:
+    """What a mail to Alice would have brought."""
+    token, u, tokens = new_token(), t.users, t.account_tokens
+    moment = datetime.now(UTC) + timedelta(hours=1)
+    row = {"hash": stage.house.keys.hash(token), "user_id": stage.cast.alice.id, "kind": kind, "expires_at": moment}
+    with stage.house.database.write() as db:
+        db.execute(insert(tokens).values(row))
+        if not confirmed:
+            db.execute(update(u).where(u.c.id == stage.cast.alice.id).values(email_confirmed_at=None))
+    return token
+
+
+@case("accounts.confirm_email")
+def _(stage: Stage) -> Case:
+    return Case(query={"confirmation_token": _mailed_token(stage, "confirm", confirmed=False)})
+
+
+@case("accounts.reset_password")
+def _(stage: Stage) -> Case:
+    _signed_in(stage)
+    token = _mailed_token(stage, "reset", confirmed=True)
+    return Case({"reset_token": token, "new_password": "through the looking glass"})
+
+
+@case("accounts.delete_me")
+def _(stage: Stage) -> Case:
+    ada = add_person(stage.house.database, "ada")
+    stage.house.api(Credentials(token=ada.api_key)).organizations.create(name="Engines")
+    return Case(token=ada.api_key)
+
+
+@case("sessions.list")
+def _(stage: Stage) -> Case:
+    _signed_in(stage)
+    return Case()
+
+
+@case("sessions.delete")
+def _(stage: Stage) -> Case:
+    _signed_in(stage)
+    return Case(path={"session_id": stage.alice.sessions.list()[0].id})
+
+
+@case("sessions.delete_others")
+def _(stage: Stage) -> Case:
+    _signed_in(stage)
+    return Case()
+
+
+@case("auth.use_link")
+def _(stage: Stage) -> Case:
+    return Case(query={"token": stage.alice.auth.create_link().path.partition("token=")[2]})
 
 
 @case("auth.logout")
@@ -95,6 +155,7 @@ def _(stage: Stage) -> Case:
 
 plain("api_keys.list")
 plain("api_keys.create", {"name": "of the notebook", "scopes": ["api"]})
+plain("api_keys.update", {"name": "renamed"})
 plain("api_keys.delete")
 plain("api_keys.validate")
 

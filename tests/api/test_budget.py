@@ -18,6 +18,8 @@ from tests.api.stage import Stage
 READ, WRITE = 3, 5
 SILENT = {
     "auth.refresh": "an open session goes on",
+    "accounts.resend_confirmation": "tells nobody whether there is such an account; the chore leaves an event",
+    "accounts.forgot_password": "tells nobody whether there is such an account; the chore leaves an event",
     "uploads.multipart": "signs addresses, changes nothing",
     "buckets.probe_urls": "signs addresses, changes nothing",
     "agent.renew_task": "a heartbeat",

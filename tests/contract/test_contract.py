@@ -25,15 +25,10 @@ __all__ = ["database_url", "stage"]
 
 CONTRACT: dict[str, Any] = json.loads(Path(__file__).with_name("rest-v1.json").read_text())
 LATER = """
-POST   /v1/auth/signup
 GET    /v1/auth/google/login
 GET    /v1/auth/google/callback
 GET    /v1/auth/microsoft/login
 GET    /v1/auth/microsoft/callback
-POST   /v1/auth/forgot-password
-POST   /v1/auth/reset-password
-GET    /v1/auth/confirm-email
-DELETE /v1/auth/users/me
 GET    /v1/users/me/invitations
 POST   /v1/users/me/invitations/{}/accept
 POST   /v1/users/me/invitations/{}/reject

@@ -1,0 +1,124 @@
+"""Accounts: how they begin, how a lost password is replaced, how they end."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, exists, func, select, update
+
+from luml_app.core import tables as t
+from luml_app.core.operations import Resource, operation
+from luml_app.core.passwords import hash_password
+from luml_app.core.throttle import MAILING, TOKENS
+from luml_app.resources.account_mails import ask_for_mail, tell_of_new_password
+from luml_app.resources.new_accounts import check_sign_up, insert_account
+from luml_app.resources.sessions import end_sessions, forget_tokens
+from luml_app.schemas.accounts import EmailAddress, NewPassword, SignUp
+from luml_app.schemas.errors import BadRequest, Conflict
+from luml_app.schemas.fields import Detail
+
+_LINK_IS_OLD = "This link was used already, or has expired: {remedy}."
+
+
+class Accounts(Resource):
+    """How accounts begin and end. Who asks for a mail does not learn whether there is such an account."""
+
+    @operation("POST /v1/auth/signup", by="anyone", throttle=MAILING)
+    def signup(self, body: SignUp) -> Detail:
+        """Sign up, with an organization of one's own. The account opens when its e-mail address is confirmed."""
+        email = body.email.lower()
+        check_sign_up(self.scope, email)
+        hashed = hash_password(body.password)
+        user_id = insert_account(
+            self.scope, email=email, full_name=body.full_name, photo=body.photo, password_hash=hashed
+        )
+        if user_id is not None:
+            self.scope.record("user.signup", user_id)
+        ask_for_mail(self.scope, "signup", email, hashed)
+        return Detail(detail="Please confirm your e-mail address: open the link in the mail that we have sent you.")
+
+    @operation("POST /v1/auth/resend-confirmation", by="anyone", throttle=MAILING)
+    def resend_confirmation(self, body: EmailAddress) -> Detail:
+        """Ask for another mail to confirm one's e-mail address."""
+        ask_for_mail(self.scope, "confirm", body.email.lower())
+        return Detail(detail="If this address waits to be confirmed, a mail is on its way to it.")
+
+    @operation("GET /v1/auth/confirm-email", by="anyone", writes=True, throttle=TOKENS)
+    def confirm_email(self, confirmation_token: str) -> Detail:
+        """Confirm one's e-mail address by the link of the mail."""
+        row = self._take_tokens(confirmation_token, "confirm")
+        u = t.users
+        confirmed = {"email_confirmed_at": func.now(), "updated_at": func.now()}
+        if row.password_hash is not None:
+            confirmed["password_hash"] = row.password_hash
+        done = update(u).where(u.c.id == row.user_id, u.c.email_confirmed_at.is_(None)).values(confirmed)
+        if self.db.execute(done.returning(u.c.id)).one_or_none() is not None:
+            self.scope.record("user.confirm", row.user_id)
+        self.scope.go_to = "/login?confirmed=1"
+        return Detail(detail="The e-mail address is confirmed; you can sign in now.")
+
+    @operation("POST /v1/auth/forgot-password", by="anyone", throttle=MAILING)
+    def forgot_password(self, body: EmailAddress) -> Detail:
+        """Ask for a mail with a link to choose a new password. The answer is the same for every address."""
+        ask_for_mail(self.scope, "reset", body.email.lower())
+        return Detail(detail="If there is an account with this address, a mail is on its way to it.")
+
+    @operation("POST /v1/auth/reset-password", by="anyone", throttle=TOKENS)
+    def reset_password(self, body: NewPassword) -> Detail:
+        """Choose a new password by the link of the mail, once. It ends every session, and confirms the address."""
+        row = self._take_tokens(body.reset_token, "reset")
+        u = t.users
+        values = {
+            "password_hash": hash_password(body.new_password),
+            "email_confirmed_at": func.coalesce(u.c.email_confirmed_at, func.now()),
+            "updated_at": func.now(),
+        }
+        email = self.db.scalar(update(u).where(u.c.id == row.user_id).values(values).returning(u.c.email))
+        end_sessions(self.scope, t.sessions.c.user_id == row.user_id, told=False)
+        self.scope.record("user.reset_password", row.user_id)
+        tell_of_new_password(self.scope, str(email))
+        return Detail(detail="The password is changed; sign in with the new one.")
+
+    @operation("DELETE /v1/auth/users/me")
+    def delete_me(self) -> Detail:
+        """Delete one's account, with the organizations that nobody else is in.
+
+        Refused while one is the only owner of an organization that has other members, or of one that has orbits.
+        """
+        me = self.scope.user_id
+        left = delete(t.organizations).where(t.organizations.c.id.in_(self._organizations_left_behind()))
+        self.db.execute(delete(t.users).where(t.users.c.id == me).add_cte(left.cte("left_behind")))
+        self.scope.record("user.delete", me, before={"email": self.scope.caller.name})
+        forget_tokens(self.scope)
+        return Detail(detail="Account deleted successfully")
+
+    def _take_tokens(self, token: str, kind: str) -> Any:
+        """Use a mail's token up, and with it all others of its account. Of two at once one succeeds."""
+        a = t.account_tokens
+        fits = (a.c.hash.in_(self.scope.keys.hashes(token)), a.c.kind == kind, a.c.expires_at > func.now())
+        used = select(a.c.user_id, a.c.password_hash).where(*fits).with_for_update().cte("used")
+        taken = delete(a).where(a.c.user_id == used.c.user_id)
+        row = self.db.execute(taken.returning(used.c.user_id, used.c.password_hash)).first()
+        if row is None:
+            remedy = "sign in, or ask for another mail" if kind == "confirm" else "ask for another mail"
+            raise BadRequest(_LINK_IS_OLD.format(remedy=remedy))
+        return row
+
+    def _organizations_left_behind(self) -> list[UUID]:
+        """The organizations that end with their only member; locked, so that nobody joins them in this moment."""
+        o, m = t.organizations, t.organization_members
+        owned = select(m.c.organization_id).where(m.c.user_id == self.scope.user_id, m.c.role == "owner")
+        others = (m.c.organization_id == o.c.id) & (m.c.user_id != self.scope.user_id)
+        another_owner = exists(select(1).where(others, m.c.role == "owner"))
+        inhabited = exists(select(1).where(others)).label("inhabited")
+        furnished = exists(select(1).where(t.orbits.c.organization_id == o.c.id)).label("furnished")
+        self.db.execute(select(o.c.id).where(o.c.id.in_(owned)).order_by(o.c.id).with_for_update())
+        query = select(o.c.id, o.c.name, inhabited, furnished).where(o.c.id.in_(owned), ~another_owner)
+        rows = self.db.execute(query.order_by(o.c.name, o.c.id)).all()
+        for row in rows:
+            if row.inhabited:
+                raise Conflict(f"You are the only owner of {row.name!r}, and others are in it: give it to one of them.")
+            if row.furnished:
+                raise Conflict(f"Your organization {row.name!r} has orbits: delete it first.")
+        return [row.id for row in rows]
