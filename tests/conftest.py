@@ -24,7 +24,7 @@ from tests.serving import RunningServer, SynchronousClient
 if TYPE_CHECKING:
     from tests.postgres import Cluster
 
-pytest_plugins = ["tests.postgres"]
+pytest_plugins = ["tests.postgres", "tests.buckets"]
 
 TRANSPORTS = ("local", "http", "asyncio")
 DOES_NOT_APPLY = ("does not apply", "is about", "is the other tests' case", "only Linux", "signs HEAD apart")

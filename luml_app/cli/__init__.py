@@ -19,6 +19,7 @@ COMMANDS = {
     "login": ("luml_app.cli.login:login", "Sign in to a server and keep an API key for it."),
     "whoami": ("luml_app.cli.login:whoami", "Show who you are, and where."),
     "artifacts": ("luml_app.cli.artifacts:artifacts", "List, show, push and pull artifacts."),
+    "buckets": ("luml_app.cli.buckets:buckets", "List, add, probe and remove buckets."),
     "deploy": ("luml_app.cli.deployments:deploy", "Deploy a model."),
     "predict": ("luml_app.cli.deployments:predict", "Call a deployed model."),
     "satellite": ("luml_app.cli.satellite:satellite", "Run a satellite."),

@@ -23,6 +23,7 @@ from luml_app.schemas.buckets import (
     Bucket,
     BucketCreate,
     BucketProbe,
+    BucketReport,
     BucketUpdate,
     BucketUrls,
     MultipartRequest,
@@ -592,6 +593,57 @@ class Buckets(Group):
                     cert_check=cert_check,
                     id=id,
                 ),
+            )
+        )
+
+    def try_urls(
+        self,
+        *,
+        endpoint: str,
+        bucket_name: str,
+        type: Literal["s3", "azure"] = "s3",
+        region: str | None = None,
+        access_key: str | None = None,
+        secret_key: str | None = None,
+        session_token: str | None = None,
+        secure: bool | None = None,
+        cert_check: bool | None = None,
+    ) -> BucketUrls:
+        """Signed addresses of a probe object in a bucket that is not added yet; nothing is kept."""
+        return self._send(
+            Call(
+                "buckets.try_urls",
+                "POST",
+                "/v1/bucket-secrets/urls",
+                BucketUrls,
+                body=body(
+                    BucketCreate,
+                    endpoint=endpoint,
+                    bucket_name=bucket_name,
+                    type=type,
+                    region=region,
+                    access_key=access_key,
+                    secret_key=secret_key,
+                    session_token=session_token,
+                    secure=secure,
+                    cert_check=cert_check,
+                ),
+            )
+        )
+
+    def probe(self, organization_id: Id, secret_id: Id) -> BucketReport:
+        """Try from the server all that LUML does with a bucket, and say of each step how it went.
+
+        An object is written, read by range, uploaded in parts and deleted by signed addresses; a preflight asks
+        whether the pages of this server may speak to the bucket. `cors` holds what to tell the bucket if they may not.
+        """
+        return self._send(
+            Call(
+                "buckets.probe",
+                "POST",
+                "/v1/organizations/{organization_id}/bucket-secrets/{secret_id}/probe",
+                BucketReport,
+                path={"organization_id": organization_id, "secret_id": secret_id},
             )
         )
 
@@ -2133,6 +2185,57 @@ class AsyncBuckets(AsyncGroup):
                     cert_check=cert_check,
                     id=id,
                 ),
+            )
+        )
+
+    async def try_urls(
+        self,
+        *,
+        endpoint: str,
+        bucket_name: str,
+        type: Literal["s3", "azure"] = "s3",
+        region: str | None = None,
+        access_key: str | None = None,
+        secret_key: str | None = None,
+        session_token: str | None = None,
+        secure: bool | None = None,
+        cert_check: bool | None = None,
+    ) -> BucketUrls:
+        """Signed addresses of a probe object in a bucket that is not added yet; nothing is kept."""
+        return await self._send(
+            Call(
+                "buckets.try_urls",
+                "POST",
+                "/v1/bucket-secrets/urls",
+                BucketUrls,
+                body=body(
+                    BucketCreate,
+                    endpoint=endpoint,
+                    bucket_name=bucket_name,
+                    type=type,
+                    region=region,
+                    access_key=access_key,
+                    secret_key=secret_key,
+                    session_token=session_token,
+                    secure=secure,
+                    cert_check=cert_check,
+                ),
+            )
+        )
+
+    async def probe(self, organization_id: Id, secret_id: Id) -> BucketReport:
+        """Try from the server all that LUML does with a bucket, and say of each step how it went.
+
+        An object is written, read by range, uploaded in parts and deleted by signed addresses; a preflight asks
+        whether the pages of this server may speak to the bucket. `cors` holds what to tell the bucket if they may not.
+        """
+        return await self._send(
+            Call(
+                "buckets.probe",
+                "POST",
+                "/v1/organizations/{organization_id}/bucket-secrets/{secret_id}/probe",
+                BucketReport,
+                path={"organization_id": organization_id, "secret_id": secret_id},
             )
         )
 

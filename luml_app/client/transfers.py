@@ -78,8 +78,7 @@ def read_range(http: httpx.Client, url: str, offset: int, size: int) -> bytes:
     headers = {"Range": f"bytes={offset}-{offset + size - 1}", "Accept-Encoding": "identity"}
     answer = _repeated(lambda: http.get(url, headers=headers))
     # A bucket that does not know ranges sends the whole object.
-    partial = answer.status_code == httpx.codes.PARTIAL_CONTENT
-    content = answer.content if partial else answer.content[offset : offset + size]
+    content = answer.content if _begins_at(answer, offset) else answer.content[offset : offset + size]
     if len(content) != size:
         raise TransferError(f"The bucket gave {len(content)} bytes instead of {size}.")
     return content
@@ -104,13 +103,21 @@ def _fetch_from(http: httpx.Client, url: str, start: int, file: BinaryIO, progre
         if start and answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
             return  # nothing is left to read; the sha256 tells whether that is all
         _check(answer)
-        if start and answer.status_code != httpx.codes.PARTIAL_CONTENT:
+        if start and not _begins_at(answer, start):
             file.seek(0)
             file.truncate()
             progress(-start)
         for piece in answer.iter_bytes():  # as they come: what waits to fill a larger piece is lost with the line
             file.write(piece)
             progress(len(piece))
+
+
+def _begins_at(answer: httpx.Response, offset: int) -> bool:
+    """Whether the answer is the range from `offset` on. Some buckets send one with status 200, and only the header
+    tells it from the whole object.
+    """
+    told = re.match(r"bytes\s+(\d+)-", answer.headers.get("Content-Range", ""))
+    return int(told.group(1)) == offset if told else answer.status_code == httpx.codes.PARTIAL_CONTENT
 
 
 def _upload_parts(client: Client, created: ArtifactCreated, path: Path, progress: Progress) -> None:

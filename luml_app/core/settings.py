@@ -20,6 +20,7 @@ class Settings:
     """What an operator may set; every field `x` is read from ``LUML_X``.
 
     `database_url` None means the embedded PostgreSQL; `public_url` None means ``http://host:port``.
+    `private_buckets` other than "allow" forbids buckets at private, loopback and link-local addresses.
     """
 
     home: Path = field(default_factory=lambda: platformdirs.user_data_path("luml"))
@@ -32,6 +33,7 @@ class Settings:
     admin_password: str | None = field(default=None, repr=False)
     runtime: str = "auto"
     secret_keys: str | None = field(default=None, repr=False)
+    private_buckets: str = "allow"
     pool_size: int = 10
     access_token_seconds: int = 3 * 3600
     refresh_token_seconds: int = 7 * 24 * 3600

@@ -6,19 +6,29 @@ import json
 from typing import Any
 from uuid import UUID
 
+from msgspec import to_builtins
 from sqlalchemy import delete, func, insert, select, update
 
 from luml_app.core import tables as t
 from luml_app.core.events import difference
 from luml_app.core.ids import new_id
 from luml_app.core.operations import Resource, operation
-from luml_app.resources.changes import sent
-from luml_app.schemas.buckets import Bucket, BucketCreate, BucketProbe, BucketUpdate, BucketUrls, OrbitBase
+from luml_app.schemas.buckets import (
+    Bucket,
+    BucketCreate,
+    BucketProbe,
+    BucketReport,
+    BucketUpdate,
+    BucketUrls,
+    OrbitBase,
+)
 from luml_app.schemas.errors import Conflict, Invalid
-from luml_app.storage.opening import open_bucket
+from luml_app.storage.interface import Storage
+from luml_app.storage.opening import open_bucket, open_place, place_of
+from luml_app.storage.places import Place, described
+from luml_app.storage.probing import probe_bucket
 
 BUILTIN = "luml"
-_SECRETS = ("access_key", "secret_key", "session_token")
 Listed = list[Bucket]
 
 
@@ -33,10 +43,11 @@ class Buckets(Resource):
     @operation("POST /v1/organizations/{organization_id}/bucket-secrets", needs="bucket:create")
     def create(self, body: BucketCreate) -> Bucket:
         """Add a bucket; its credentials are encrypted and never given out again."""
-        columns = {name: getattr(body, name) for name in _OPEN}
-        row = {"id": new_id(), "organization_id": self.scope.organization_id, **columns}
-        self.db.execute(insert(t.buckets).values(**row, credentials=self._sealed(_secrets_of(body))))
-        self.scope.record("bucket.create", row["id"], after=columns)
+        place = described(to_builtins(body))
+        open_place(place, self.scope.settings)
+        row = {"id": new_id(), "organization_id": self.scope.organization_id, **place.columns}
+        self.db.execute(insert(t.buckets).values(**row, credentials=self._sealed(place)))
+        self.scope.record("bucket.create", row["id"], after=place.columns)
         return self._load(t.buckets.c.id == row["id"])[0]
 
     @operation("GET /v1/organizations/{organization_id}/bucket-secrets/{secret_id}", needs="bucket:read")
@@ -47,14 +58,14 @@ class Buckets(Resource):
     @operation("PATCH /v1/organizations/{organization_id}/bucket-secrets/{secret_id}", needs="bucket:update")
     def update(self, body: BucketUpdate) -> Bucket:
         """Change a bucket's address or credentials."""
-        bucket = self.scope.row(t.buckets)
-        if bucket.builtin:
-            raise Conflict("The built-in bucket cannot be changed; add another one for other places.")
-        before, changed = difference(bucket.columns, sent(body, t.buckets))
+        bucket = self._elsewhere("The built-in bucket cannot be changed; add another one for other places.")
+        old = place_of(bucket, self.scope.keys)
+        new = self._changed(old, body)
+        before, changed = difference(old.columns, new.columns)
         values: dict[str, Any] = dict(changed)
-        if secrets := _secrets_of(body):
-            changed["credentials"] = "replaced: " + ", ".join(sorted(secrets))
-            values["credentials"] = self._sealed({**self._unsealed(bucket.credentials), **secrets})
+        if replaced := sorted(n for n in {*old.secrets, *new.secrets} if old.secrets.get(n) != new.secrets.get(n)):
+            changed["credentials"] = "replaced: " + ", ".join(replaced)
+            values["credentials"] = self._sealed(new)
         if values:
             mine = t.buckets.c.id == bucket.id
             self.db.execute(update(t.buckets).where(mine).values(**values, updated_at=func.now()))
@@ -76,13 +87,50 @@ class Buckets(Resource):
         bucket = self.scope.row(t.buckets)
         if body.id not in (None, bucket.id):
             raise Invalid.field("id", "This is another bucket than the one in the path.")
-        storage = open_bucket(bucket, self.scope.keys, self.scope.settings)
+        if bucket.builtin:
+            return self._urls(open_bucket(bucket, self.scope.keys, self.scope.settings))
+        place = self._changed(place_of(bucket, self.scope.keys), body)
+        return self._urls(open_place(place, self.scope.settings))
+
+    @operation("POST /v1/bucket-secrets/urls")
+    def try_urls(self, body: BucketCreate) -> BucketUrls:
+        """Signed addresses of a probe object in a bucket that is not added yet; nothing is kept."""
+        return self._urls(open_place(described(to_builtins(body)), self.scope.settings))
+
+    @operation("POST /v1/organizations/{organization_id}/bucket-secrets/{secret_id}/probe", needs="bucket:update")
+    def probe(self) -> BucketReport:
+        """Try from the server all that LUML does with a bucket, and say of each step how it went.
+
+        An object is written, read by range, uploaded in parts and deleted by signed addresses; a preflight asks
+        whether the pages of this server may speak to the bucket. `cors` holds what to tell the bucket if they may not.
+        """
+        storage = open_bucket(self.scope.row(t.buckets), self.scope.keys, self.scope.settings)
+        report = BucketReport(ok=False, steps=[])
+        # The bucket may take its time; the connection to the database does not wait for it.
+        self.scope.after_commit.append(lambda: probe_bucket(storage, self.scope.settings.address, report))
+        return report
+
+    def _urls(self, storage: Storage) -> BucketUrls:
         key, seconds = f"probe/{new_id()}", self.scope.settings.signed_url_seconds
         return BucketUrls(
             presigned_url=storage.upload_url(key, seconds),
             download_url=storage.download_url(key, seconds),
             delete_url=storage.delete_url(key, seconds),
         )
+
+    def _elsewhere(self, refusal: str) -> Any:
+        bucket = self.scope.row(t.buckets)
+        if bucket.builtin:
+            raise Conflict(refusal)
+        return bucket
+
+    def _changed(self, place: Place, body: BucketUpdate) -> Place:
+        """The place after the changes of the body; nulls are what forms send for fields that they leave alone."""
+        sent = {name: value for name, value in to_builtins(body).items() if name != "id"}
+        nullable = {"region", "secure", "cert_check"}
+        changed = place.changed({n: v for n, v in sent.items() if v is not None or n in nullable})
+        open_place(changed, self.scope.settings)
+        return changed
 
     def _load(self, which: Any) -> Listed:
         orbits: dict[UUID, Any] = {}
@@ -95,19 +143,9 @@ class Buckets(Resource):
             )
         return [_bucket(row, orbits.get(row.id, []), self.scope.settings.address) for row in rows]
 
-    def _sealed(self, secrets: dict[str, str]) -> bytes:
-        sealed: bytes = self.scope.keys.encrypt(json.dumps(secrets))
+    def _sealed(self, place: Place) -> bytes:
+        sealed: bytes = self.scope.keys.encrypt(json.dumps(place.secrets))
         return sealed
-
-    def _unsealed(self, data: bytes | None) -> dict[str, str]:
-        return json.loads(self.scope.keys.decrypt(data)) if data else {}
-
-
-_OPEN = ("type", "endpoint", "bucket_name", "region", "secure", "cert_check")
-
-
-def _secrets_of(body: BucketCreate | BucketUpdate) -> dict[str, str]:
-    return {name: value for name in _SECRETS if isinstance(value := getattr(body, name), str)}
 
 
 def _bucket(row: Any, orbits: Any, address: str) -> Bucket:

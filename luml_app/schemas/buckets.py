@@ -84,6 +84,25 @@ class BucketUrls(Struct, kw_only=True):
     delete_url: str
 
 
+class ProbeStep(Struct, kw_only=True):
+    """A step of a probe: ``write``, ``read``, ``range``, ``multipart``, ``delete`` or ``cors``, and what came of it."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class BucketReport(Struct, kw_only=True):
+    """What a probe has found. `ok`: LUML can use the bucket; the step ``cors`` counts for uploads from browsers only.
+
+    `cors` is the configuration that the bucket needs for those, by the tool that takes it; None where all is well.
+    """
+
+    ok: bool
+    steps: list[ProbeStep]
+    cors: dict[str, str] | None = None
+
+
 class Upload(Struct, kw_only=True):
     """Where to send an artifact's bytes: by one PUT to `url`, or by a multipart upload that `url` starts."""
 

@@ -71,3 +71,7 @@ class InsufficientStorage(Unavailable):
 
 class CorruptObject(ServerFault):
     """The stored object is damaged: its closing record is missing or does not fit its length."""
+
+
+class BucketRefused(Conflict):
+    """The bucket refuses the stored credentials, or cannot be used with the stored address."""

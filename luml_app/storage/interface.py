@@ -34,6 +34,16 @@ class ObjectInfo:
     modified: float
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How this server may get to a bucket: `public_only`, not by a private address; `verify`, with a look at its
+    certificate.
+    """
+
+    public_only: bool = False
+    verify: bool = True
+
+
 class Storage(Protocol):
     """One bucket. Every method is synchronous; `expires` is a lifetime in seconds from now.
 
@@ -44,6 +54,10 @@ class Storage(Protocol):
     @property
     def kind(self) -> StorageKind:
         """The dialect that clients have to speak to the signed addresses."""
+
+    @property
+    def reach(self) -> Reach:
+        """How this server may get there."""
 
     def upload_url(self, key: str, expires: int) -> str:
         """An address that takes the whole object in one PUT."""

@@ -48,6 +48,13 @@ def check_upload_id(upload_id: str) -> str:
     return upload_id
 
 
+def required_upload(upload_id: str | None) -> str:
+    """Give back the id of an upload. Raises `InvalidArgument` when there is none."""
+    if not upload_id:
+        raise InvalidArgument("upload_id: POST the initiate address first and send the UploadId of its answer.")
+    return upload_id
+
+
 def check_part_number(number: int) -> int:
     """Give back `number` if it is a part number, else raise `InvalidArgument`."""
     if not 1 <= number <= MAX_PART_NUMBER:

@@ -10,23 +10,20 @@
 from __future__ import annotations
 
 import io
-import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, cast
-from urllib.parse import quote
 
-from luml_app.storage.errors import InvalidArgument, InvalidPart, NoSuchKey, NoSuchUpload
-from luml_app.storage.interface import ObjectInfo, StorageKind
-from luml_app.storage.keys import check_bucket, check_key, object_path
+from luml_app.storage.disposition import attachment
+from luml_app.storage.errors import InvalidPart, NoSuchKey, NoSuchUpload
+from luml_app.storage.interface import ObjectInfo, Reach, StorageKind
+from luml_app.storage.keys import check_bucket, check_key, object_path, required_upload
 from luml_app.storage.multipart import ListedPart, MultipartUpload, discard, newest_change
 from luml_app.storage.parts import MAX_OBJECT_SIZE, Part
 from luml_app.storage.sealed import ObjectFile, ObjectWriter, make_folder, sync_folder
 from luml_app.storage.signing import UrlSigner
-
-_UNSAFE_IN_HEADER = re.compile(r'[^ -~]|["\\]')
 
 
 class LocalStorage:
@@ -52,6 +49,11 @@ class LocalStorage:
         """Clients speak to it as to S3."""
         return "s3"
 
+    @property
+    def reach(self) -> Reach:
+        """It is this server itself, wherever it stands."""
+        return Reach()
+
     # Signed addresses
 
     def upload_url(self, key: str, expires: int) -> str:
@@ -73,12 +75,12 @@ class LocalStorage:
 
     def part_urls(self, key: str, upload_id: str | None, parts: Sequence[Part], expires: int) -> list[str]:
         """See `Storage.part_urls`. Raises `InvalidArgument` without an `upload_id`."""
-        given = _required(upload_id)
+        given = required_upload(upload_id)
         return [self._url("PUT", key, expires, {"partNumber": str(p.number), "uploadId": given}) for p in parts]
 
     def complete_url(self, key: str, upload_id: str | None, expires: int) -> str:
         """See `Storage.complete_url`. Raises `InvalidArgument` without an `upload_id`."""
-        return self._url("POST", key, expires, {"uploadId": _required(upload_id)})
+        return self._url("POST", key, expires, {"uploadId": required_upload(upload_id)})
 
     def abort_url(self, key: str, upload_id: str, expires: int) -> str:
         """An address that forgets an unfinished multipart upload by DELETE."""
@@ -202,19 +204,6 @@ class LocalStorage:
 def store_path(bucket: str, key: str) -> str:
     """The decoded path of an object in the addresses of the store; this is what signatures cover."""
     return f"/store/{bucket}/{key}"
-
-
-def attachment(filename: str) -> str:
-    """A `Content-Disposition` by which browsers save a download as `filename`, whatever characters it has."""
-    name = filename.encode(errors="replace").decode()
-    plain = _UNSAFE_IN_HEADER.sub("_", name)
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
-
-
-def _required(upload_id: str | None) -> str:
-    if not upload_id:
-        raise InvalidArgument("upload_id: POST the initiate address first and send the UploadId of its answer.")
-    return upload_id
 
 
 def _older_entries(folder: Path, before: float) -> list[Path]:

@@ -16,7 +16,19 @@ from tornado.routing import URLSpec
 from tornado.web import RedirectHandler, RequestHandler, StaticFileHandler
 
 FOLDER = Path(__file__).parents[1] / "docs"
-PAGES = ("index", "concepts", "python", "cli", "rest", "accounts", "satellites", "operations", "formats", "reference")
+PAGES = (
+    "index",
+    "concepts",
+    "python",
+    "cli",
+    "rest",
+    "accounts",
+    "buckets",
+    "satellites",
+    "operations",
+    "formats",
+    "reference",
+)
 _STATIC = Path(__file__).parent / "static"
 _PAGE_LINK = re.compile(r"^([a-z-]+)\.md(#.*)?$")
 _POLICY = "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"

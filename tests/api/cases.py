@@ -206,6 +206,8 @@ plain("buckets.list")
 plain("buckets.create", BUCKET)
 plain("buckets.get")
 plain("buckets.probe_urls", {})
+plain("buckets.try_urls", BUCKET)
+plain("buckets.probe")
 CASES["buckets.update"] = lambda stage: Case({"region": "eu", "secret_key": "abracadabra"}, path=_other_bucket(stage))
 CASES["buckets.delete"] = lambda stage: Case(path=_other_bucket(stage))
 

@@ -22,6 +22,8 @@ SILENT = {
     "accounts.forgot_password": "tells nobody whether there is such an account; the chore leaves an event",
     "uploads.multipart": "signs addresses, changes nothing",
     "buckets.probe_urls": "signs addresses, changes nothing",
+    "buckets.try_urls": "signs addresses, changes nothing",
+    "buckets.probe": "tries the bucket, and leaves it as it was",
     "agent.renew_task": "a heartbeat",
     "agent.inference_access": "a question",
 }

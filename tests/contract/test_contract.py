@@ -51,7 +51,6 @@ PATCH  /v1/organizations/{}/orbits/{}/secrets/{}
 DELETE /v1/organizations/{}/orbits/{}/secrets/{}
 GET    /satellites/v1/secrets
 GET    /satellites/v1/secrets/{}
-POST   /v1/bucket-secrets/urls
 """
 """What the contract has and we have not yet. An operation that is added is struck from here."""
 
