@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from azure.storage.blob import BlobServiceClient, CorsRule
 from botocore.config import Config
@@ -78,6 +77,8 @@ class Service:
 
 
 def s3_client(body: dict[str, Any]) -> Any:
+    import boto3
+
     return boto3.client(
         "s3",
         endpoint_url=body["endpoint"],
