@@ -37,6 +37,7 @@ from luml_app.schemas.deployments import (
     DeploymentStatusReport,
     DeploymentUpdate,
 )
+from luml_app.schemas.events import Event
 from luml_app.schemas.fields import Detail, Page
 from luml_app.schemas.organizations import (
     Orbit,
@@ -67,12 +68,15 @@ from luml_app.schemas.sessions import Session
 from luml_app.schemas.tracks import (
     Stage,
     StageChange,
+    StageThen,
+    Tenure,
     Track,
     TrackCreate,
     TrackEntriesDelete,
     TrackEntry,
     TrackEntryCreate,
     TrackEntryUpdate,
+    TrackThen,
     TrackUpdate,
 )
 from luml_app.schemas.users import (
@@ -1000,6 +1004,7 @@ class Tracks(Group):
         description: str | None = None,
         tags: builtins.list[str] | None = None,
         stages: builtins.list[str] | UnsetType = UNSET,
+        protected_stages: builtins.list[str] | UnsetType = UNSET,
     ) -> Track:
         """Create a track with its stages."""
         return self._send(
@@ -1016,6 +1021,7 @@ class Tracks(Group):
                     description=description,
                     tags=tags,
                     stages=stages,
+                    protected_stages=protected_stages,
                 ),
             )
         )
@@ -1115,7 +1121,14 @@ class TrackEntries(Group):
     """The versions of a track, and the stages that they are in."""
 
     def create(
-        self, organization_id: Id, orbit_id: Id, track_id: Id, *, artifact_id: Id, stage_id: Id | None = None
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        track_id: Id,
+        *,
+        artifact_id: Id,
+        stage_id: Id | None = None,
+        why: str | None = None,
     ) -> TrackEntry:
         """Add an uploaded artifact as the next version, into a stage if wished."""
         return self._send(
@@ -1125,7 +1138,7 @@ class TrackEntries(Group):
                 "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/entries",
                 TrackEntry,
                 path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
-                body=body(TrackEntryCreate, artifact_id=artifact_id, stage_id=stage_id),
+                body=body(TrackEntryCreate, artifact_id=artifact_id, stage_id=stage_id, why=why),
             )
         )
 
@@ -1153,7 +1166,9 @@ class TrackEntries(Group):
             )
         )
 
-    def delete_many(self, organization_id: Id, orbit_id: Id, track_id: Id, *, entry_ids: builtins.list[Id]) -> None:
+    def delete_many(
+        self, organization_id: Id, orbit_id: Id, track_id: Id, *, entry_ids: builtins.list[Id], why: str | None = None
+    ) -> None:
         """Take versions out of a track; all of them, or, if one is not of this track, none."""
         self._send(
             Call(
@@ -1162,7 +1177,7 @@ class TrackEntries(Group):
                 "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/entries",
                 type(None),
                 path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
-                body=body(TrackEntriesDelete, entry_ids=entry_ids),
+                body=body(TrackEntriesDelete, entry_ids=entry_ids, why=why),
             )
         )
 
@@ -1204,6 +1219,7 @@ class TrackEntries(Group):
         entry_id: Id,
         *,
         stage_id: Id | UnsetType | None = UNSET,
+        why: str | None = None,
         force: bool = False,
     ) -> TrackEntry:
         """Move a version into a stage, or out of it (null). `force` takes the stage from the version that has it."""
@@ -1220,11 +1236,11 @@ class TrackEntries(Group):
                     "entry_id": entry_id,
                 },
                 query={"force": force},
-                body=body(TrackEntryUpdate, stage_id=stage_id),
+                body=body(TrackEntryUpdate, stage_id=stage_id, why=why),
             )
         )
 
-    def delete(self, organization_id: Id, orbit_id: Id, track_id: Id, entry_id: Id) -> None:
+    def delete(self, organization_id: Id, orbit_id: Id, track_id: Id, entry_id: Id, *, why: str | None = None) -> None:
         """Take a version out of a track; its number is not given again, and the artifact stays."""
         self._send(
             Call(
@@ -1238,6 +1254,74 @@ class TrackEntries(Group):
                     "track_id": track_id,
                     "entry_id": entry_id,
                 },
+                query={"why": why},
+            )
+        )
+
+
+class TrackHistory(Group):
+    """Which version was in which stage, since when, by whom and why."""
+
+    def stage(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        track_id: Id,
+        stage_id: Id,
+        *,
+        cursor: str | None = None,
+        limit: int = 50,
+        order: Literal["asc", "desc"] = "desc",
+    ) -> Page[Tenure]:
+        """The versions that were in a stage, one after the other; also of a stage that has been dropped."""
+        return self._send(
+            Call(
+                "track_history.stage",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/stages/{stage_id}/history",
+                Page[Tenure],
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "track_id": track_id,
+                    "stage_id": stage_id,
+                },
+                query={"cursor": cursor, "limit": limit, "order": order},
+            )
+        )
+
+    def stage_then(
+        self, organization_id: Id, orbit_id: Id, track_id: Id, stage_id: Id, *, as_of: datetime | None = None
+    ) -> StageThen:
+        """A stage and the version that is in it, or (`as_of`) that was in it at a moment."""
+        return self._send(
+            Call(
+                "track_history.stage_then",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/stages/{stage_id}",
+                StageThen,
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "track_id": track_id,
+                    "stage_id": stage_id,
+                },
+                query={"as_of": as_of},
+            )
+        )
+
+    def track_then(
+        self, organization_id: Id, orbit_id: Id, track_id: Id, *, as_of: datetime | None = None
+    ) -> TrackThen:
+        """A track with its stages and versions as it is, or (`as_of`) as it was at a moment."""
+        return self._send(
+            Call(
+                "track_history.track_then",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/state",
+                TrackThen,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
+                query={"as_of": as_of},
             )
         )
 
@@ -1657,6 +1741,85 @@ class Agent(Group):
         )
 
 
+class Events(Group):
+    """Who did what to which object: the audit log of an organization, and of an orbit."""
+
+    def list(
+        self,
+        organization_id: Id,
+        *,
+        orbit: Id | None = None,
+        actor: str | None = None,
+        action: str | None = None,
+        object_id: Id | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        order: Literal["asc", "desc"] = "desc",
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Event]:
+        """The events of an organization.
+
+        Filters: one `orbit`, one `actor` (id or name), one object, an `action` or the beginning of one (`artifact.`),
+        from `since` on and before `until`.
+        """
+        return self._send(
+            Call(
+                "events.list",
+                "GET",
+                "/v1/organizations/{organization_id}/events",
+                Page[Event],
+                path={"organization_id": organization_id},
+                query={
+                    "orbit": orbit,
+                    "actor": actor,
+                    "action": action,
+                    "object_id": object_id,
+                    "since": since,
+                    "until": until,
+                    "order": order,
+                    "limit": limit,
+                    "cursor": cursor,
+                },
+            )
+        )
+
+    def list_in_orbit(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        *,
+        actor: str | None = None,
+        action: str | None = None,
+        object_id: Id | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        order: Literal["asc", "desc"] = "desc",
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Event]:
+        """The events of an orbit; filters as for the organization's."""
+        return self._send(
+            Call(
+                "events.list_in_orbit",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/events",
+                Page[Event],
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                query={
+                    "actor": actor,
+                    "action": action,
+                    "object_id": object_id,
+                    "since": since,
+                    "until": until,
+                    "order": order,
+                    "limit": limit,
+                    "cursor": cursor,
+                },
+            )
+        )
+
+
 class Api:
     """Every resource of the platform."""
 
@@ -1673,9 +1836,11 @@ class Api:
         self.artifacts = Artifacts(send)
         self.tracks = Tracks(send)
         self.track_entries = TrackEntries(send)
+        self.track_history = TrackHistory(send)
         self.satellites = Satellites(send)
         self.deployments = Deployments(send)
         self.agent = Agent(send)
+        self.events = Events(send)
 
 
 class AsyncAuth(AsyncGroup):
@@ -2592,6 +2757,7 @@ class AsyncTracks(AsyncGroup):
         description: str | None = None,
         tags: builtins.list[str] | None = None,
         stages: builtins.list[str] | UnsetType = UNSET,
+        protected_stages: builtins.list[str] | UnsetType = UNSET,
     ) -> Track:
         """Create a track with its stages."""
         return await self._send(
@@ -2608,6 +2774,7 @@ class AsyncTracks(AsyncGroup):
                     description=description,
                     tags=tags,
                     stages=stages,
+                    protected_stages=protected_stages,
                 ),
             )
         )
@@ -2707,7 +2874,14 @@ class AsyncTrackEntries(AsyncGroup):
     """The versions of a track, and the stages that they are in."""
 
     async def create(
-        self, organization_id: Id, orbit_id: Id, track_id: Id, *, artifact_id: Id, stage_id: Id | None = None
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        track_id: Id,
+        *,
+        artifact_id: Id,
+        stage_id: Id | None = None,
+        why: str | None = None,
     ) -> TrackEntry:
         """Add an uploaded artifact as the next version, into a stage if wished."""
         return await self._send(
@@ -2717,7 +2891,7 @@ class AsyncTrackEntries(AsyncGroup):
                 "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/entries",
                 TrackEntry,
                 path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
-                body=body(TrackEntryCreate, artifact_id=artifact_id, stage_id=stage_id),
+                body=body(TrackEntryCreate, artifact_id=artifact_id, stage_id=stage_id, why=why),
             )
         )
 
@@ -2746,7 +2920,7 @@ class AsyncTrackEntries(AsyncGroup):
         )
 
     async def delete_many(
-        self, organization_id: Id, orbit_id: Id, track_id: Id, *, entry_ids: builtins.list[Id]
+        self, organization_id: Id, orbit_id: Id, track_id: Id, *, entry_ids: builtins.list[Id], why: str | None = None
     ) -> None:
         """Take versions out of a track; all of them, or, if one is not of this track, none."""
         await self._send(
@@ -2756,7 +2930,7 @@ class AsyncTrackEntries(AsyncGroup):
                 "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/entries",
                 type(None),
                 path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
-                body=body(TrackEntriesDelete, entry_ids=entry_ids),
+                body=body(TrackEntriesDelete, entry_ids=entry_ids, why=why),
             )
         )
 
@@ -2798,6 +2972,7 @@ class AsyncTrackEntries(AsyncGroup):
         entry_id: Id,
         *,
         stage_id: Id | UnsetType | None = UNSET,
+        why: str | None = None,
         force: bool = False,
     ) -> TrackEntry:
         """Move a version into a stage, or out of it (null). `force` takes the stage from the version that has it."""
@@ -2814,11 +2989,13 @@ class AsyncTrackEntries(AsyncGroup):
                     "entry_id": entry_id,
                 },
                 query={"force": force},
-                body=body(TrackEntryUpdate, stage_id=stage_id),
+                body=body(TrackEntryUpdate, stage_id=stage_id, why=why),
             )
         )
 
-    async def delete(self, organization_id: Id, orbit_id: Id, track_id: Id, entry_id: Id) -> None:
+    async def delete(
+        self, organization_id: Id, orbit_id: Id, track_id: Id, entry_id: Id, *, why: str | None = None
+    ) -> None:
         """Take a version out of a track; its number is not given again, and the artifact stays."""
         await self._send(
             Call(
@@ -2832,6 +3009,74 @@ class AsyncTrackEntries(AsyncGroup):
                     "track_id": track_id,
                     "entry_id": entry_id,
                 },
+                query={"why": why},
+            )
+        )
+
+
+class AsyncTrackHistory(AsyncGroup):
+    """Which version was in which stage, since when, by whom and why."""
+
+    async def stage(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        track_id: Id,
+        stage_id: Id,
+        *,
+        cursor: str | None = None,
+        limit: int = 50,
+        order: Literal["asc", "desc"] = "desc",
+    ) -> Page[Tenure]:
+        """The versions that were in a stage, one after the other; also of a stage that has been dropped."""
+        return await self._send(
+            Call(
+                "track_history.stage",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/stages/{stage_id}/history",
+                Page[Tenure],
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "track_id": track_id,
+                    "stage_id": stage_id,
+                },
+                query={"cursor": cursor, "limit": limit, "order": order},
+            )
+        )
+
+    async def stage_then(
+        self, organization_id: Id, orbit_id: Id, track_id: Id, stage_id: Id, *, as_of: datetime | None = None
+    ) -> StageThen:
+        """A stage and the version that is in it, or (`as_of`) that was in it at a moment."""
+        return await self._send(
+            Call(
+                "track_history.stage_then",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/stages/{stage_id}",
+                StageThen,
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "track_id": track_id,
+                    "stage_id": stage_id,
+                },
+                query={"as_of": as_of},
+            )
+        )
+
+    async def track_then(
+        self, organization_id: Id, orbit_id: Id, track_id: Id, *, as_of: datetime | None = None
+    ) -> TrackThen:
+        """A track with its stages and versions as it is, or (`as_of`) as it was at a moment."""
+        return await self._send(
+            Call(
+                "track_history.track_then",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/state",
+                TrackThen,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
+                query={"as_of": as_of},
             )
         )
 
@@ -3253,6 +3498,85 @@ class AsyncAgent(AsyncGroup):
         )
 
 
+class AsyncEvents(AsyncGroup):
+    """Who did what to which object: the audit log of an organization, and of an orbit."""
+
+    async def list(
+        self,
+        organization_id: Id,
+        *,
+        orbit: Id | None = None,
+        actor: str | None = None,
+        action: str | None = None,
+        object_id: Id | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        order: Literal["asc", "desc"] = "desc",
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Event]:
+        """The events of an organization.
+
+        Filters: one `orbit`, one `actor` (id or name), one object, an `action` or the beginning of one (`artifact.`),
+        from `since` on and before `until`.
+        """
+        return await self._send(
+            Call(
+                "events.list",
+                "GET",
+                "/v1/organizations/{organization_id}/events",
+                Page[Event],
+                path={"organization_id": organization_id},
+                query={
+                    "orbit": orbit,
+                    "actor": actor,
+                    "action": action,
+                    "object_id": object_id,
+                    "since": since,
+                    "until": until,
+                    "order": order,
+                    "limit": limit,
+                    "cursor": cursor,
+                },
+            )
+        )
+
+    async def list_in_orbit(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        *,
+        actor: str | None = None,
+        action: str | None = None,
+        object_id: Id | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        order: Literal["asc", "desc"] = "desc",
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Event]:
+        """The events of an orbit; filters as for the organization's."""
+        return await self._send(
+            Call(
+                "events.list_in_orbit",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/events",
+                Page[Event],
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                query={
+                    "actor": actor,
+                    "action": action,
+                    "object_id": object_id,
+                    "since": since,
+                    "until": until,
+                    "order": order,
+                    "limit": limit,
+                    "cursor": cursor,
+                },
+            )
+        )
+
+
 class AsyncApi:
     """Every resource of the platform, to be awaited."""
 
@@ -3269,6 +3593,8 @@ class AsyncApi:
         self.artifacts = AsyncArtifacts(send)
         self.tracks = AsyncTracks(send)
         self.track_entries = AsyncTrackEntries(send)
+        self.track_history = AsyncTrackHistory(send)
         self.satellites = AsyncSatellites(send)
         self.deployments = AsyncDeployments(send)
         self.agent = AsyncAgent(send)
+        self.events = AsyncEvents(send)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
@@ -18,7 +19,7 @@ from luml_app.schemas.artifacts import Artifact
 from luml_app.schemas.deployments import Deployment
 from luml_app.schemas.errors import Conflict, LumlError, NotFound, Unavailable
 from luml_app.schemas.fields import Page
-from luml_app.schemas.tracks import Stage, Track, TrackEntry
+from luml_app.schemas.tracks import Stage, Tenure, Track, TrackEntry, TrackThen, Version
 
 if TYPE_CHECKING:
     from luml_app.client.orbits import OrbitHandle
@@ -120,23 +121,39 @@ class TrackHandle:
         """All versions, newest first."""
         return pages(lambda cursor: self.orbit.client.track_entries.list(*self.ids, sort_by="version", cursor=cursor))
 
-    def add(self, artifact: ArtifactHandle) -> TrackEntry:
+    def add(self, artifact: ArtifactHandle, *, why: str | None = None) -> TrackEntry:
         """The artifact's version in this track; a new one if it has none yet."""
         if known := self._entry_of(artifact):
             return known
         try:
-            return self.orbit.client.track_entries.create(*self.ids, artifact_id=artifact.id)
+            return self.orbit.client.track_entries.create(*self.ids, artifact_id=artifact.id, why=why)
         except Conflict:  # somebody else has added it in the same moment
             if known := self._entry_of(artifact):
                 return known
             raise
 
-    def promote(self, artifact: ArtifactHandle, stage: str) -> TrackEntry:
-        """Make the artifact's version the one in `stage`, whoever is there now."""
-        entry, target = self.add(artifact), self.stage(stage)
+    def promote(self, artifact: ArtifactHandle, stage: str, *, why: str | None = None) -> TrackEntry:
+        """Make the artifact's version the one in `stage`, whoever is there now; the history keeps `why`.
+
+        Raises Forbidden when the stage is protected and you are no admin of the orbit.
+        """
+        entry, target = self.add(artifact, why=why), self.stage(stage)
         if entry.stage_id == target.id:
             return entry
-        return self.orbit.client.track_entries.update(*self.ids, entry.id, stage_id=target.id, force=True)
+        return self.orbit.client.track_entries.update(*self.ids, entry.id, stage_id=target.id, force=True, why=why)
+
+    def history(self, stage: str) -> Iterator[Tenure]:
+        """The versions that were in `stage`, the latest first: since when, until when, by whom and why."""
+        found, client = self.stage(stage), self.orbit.client
+        return pages(lambda cursor: client.track_history.stage(*self.ids, found.id, cursor=cursor))
+
+    def as_of(self, moment: datetime) -> TrackThen:
+        """The track with its stages and versions as they were at `moment` (with a time zone)."""
+        return self.orbit.client.track_history.track_then(*self.ids, as_of=moment)
+
+    def version_in(self, stage: str, as_of: datetime | None = None) -> Version | None:
+        """The version that is in `stage`, or was in it at `as_of` (with a time zone); None when none was."""
+        return self.orbit.client.track_history.stage_then(*self.ids, self.stage(stage).id, as_of=as_of).version
 
     def _entry_of(self, artifact: ArtifactHandle) -> TrackEntry | None:
         return next((entry for entry in self.entries() if entry.artifact_id == artifact.id), None)

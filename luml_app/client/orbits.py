@@ -179,13 +179,23 @@ class OrbitHandle:
             return self.upload(path, collection, name=experiment.name, tags=tags)
 
     def track(
-        self, name: str, artifact_type: ArtifactType = "model", stages: Iterable[str] = ("staging", "production")
+        self,
+        name: str,
+        artifact_type: ArtifactType = "model",
+        stages: Iterable[str] = ("staging", "production"),
+        protected: Iterable[str] = (),
     ) -> TrackHandle:
-        """The track of this name, created with these stages if there is none."""
+        """The track of this name, created with these stages, some of them protected, if there is none."""
         if found := self._track(name):
             return found
         try:
-            made = self.client.tracks.create(*self.ids, name=name, artifact_type=artifact_type, stages=list(stages))
+            made = self.client.tracks.create(
+                *self.ids,
+                name=name,
+                artifact_type=artifact_type,
+                stages=list(stages),
+                protected_stages=list(protected),
+            )
         except Conflict:  # somebody else has made it in the same moment
             if found := self._track(name):
                 return found

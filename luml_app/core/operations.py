@@ -27,7 +27,8 @@ class Operation:
     may wait (query parameter ``wait``, seconds) for an event whose action starts so. `whole`: the scope holds the bulky
     columns of the addressed object, too (those that are marked so in `core.tables`). `throttle`: how often it may be
     tried. `fetch`: asks somebody else over the network, before the transaction and without a connection; it gets the
-    service, the arguments and the credentials, and what it returns is the scope's `fetched`.
+    service, the arguments and the credentials, and what it returns is the scope's `fetched`. `streams`: over HTTP, the
+    items of all its pages follow each other as JSON lines, one page in memory at a time.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Operation:
     whole: bool = False
     throttle: Throttle | None = None
     fetch: Callable[[Any, dict[str, Any], Any], Any] | None = None
+    streams: bool = False
     body: Any = None
     query: dict[str, inspect.Parameter] = field(default_factory=dict)
     returns: Any = None
@@ -97,6 +99,7 @@ def operation(
     whole: bool = False,
     throttle: Throttle | None = None,
     fetch: Callable[[Any, dict[str, Any], Any], Any] | None = None,
+    streams: bool = False,
 ) -> Callable[[Function], Function]:
     """Declare a method as an operation: ``@operation("POST /v1/…/collections", needs="collection:create")``.
 
@@ -116,6 +119,7 @@ def operation(
         "whole": whole,
         "throttle": throttle,
         "fetch": fetch,
+        "streams": streams,
     }
 
     def mark(function: Function) -> Function:

@@ -22,9 +22,12 @@ orbit_member         LRCUD   LRCUD   .       LRCUD        .             .
 collection           LRCUD   LRCUD   .       LRCUD        LRCU          LR
 artifact             LRCUD   LRCUD   .       LRCUD        LRCU          LR
 track                LRCUD   LRCUD   .       LRCUD        LRCU          LR
+protected_stage      CUD     CUD     .       CUD          .             .
 satellite            LRCUD   LRCUD   .       LRCUD        LR            LR
 deployment           LRCUD   LRCUD   .       LRCUD        LRCU          LR
 secret               LRCUD   LRCUD   .       LRCUD        LC            L
+event                L       L       .       L            .             .
+webhook              LRCUD   LRCUD   .       .            .             .
 """
 _VERBS = {"list": "L", "read": "R", "create": "C", "update": "U", "delete": "D", "leave": "X"}
 

@@ -6,7 +6,7 @@ id of another tenant can never be reached by forgetting a WHERE.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -117,18 +117,22 @@ class Scope:
 
     def record(self, action: str, object_id: UUID | None, **columns: Any) -> None:
         """Write the event of this change (see `core.events.record`)."""
-        kind = {"satellite": "satellite", "nobody": "anyone"}.get(self.credentials.kind, "user")
-        where = {"organization_id": self.organization_id, "orbit_id": self.orbit_id, **columns}
-        actor_id = self.caller.id if self.caller is not None else None
-        events.record(
-            self.db,
-            action,
-            object_id=object_id,
-            actor_kind=kind,
-            actor_id=actor_id,
-            actor_name=self.actor_name,
-            **where,
-        )
+        events.record(self.db, action, object_id=object_id, **{**self._origin(), **columns})
+
+    def record_all(self, action: str, object_id: UUID | None, changes: Sequence[dict[str, Any]]) -> None:
+        """Write several events of this change (see `core.events.record_all`)."""
+        events.record_all(self.db, action, changes, object_id=object_id, **self._origin())
+
+    def _origin(self) -> dict[str, Any]:
+        """Who acts, from where, and in which place."""
+        return {
+            "organization_id": self.organization_id,
+            "orbit_id": self.orbit_id,
+            "actor_kind": {"satellite": "satellite", "nobody": "anyone"}.get(self.credentials.kind, "user"),
+            "actor_id": self.caller.id if self.caller is not None else None,
+            "actor_name": self.actor_name,
+            "ip": self.credentials.ip,
+        }
 
 
 # Which table an id of the path belongs to, by the segment before it; where a word is used twice, by the two before it.

@@ -312,6 +312,7 @@ stages = Table(
     _parent("tracks"),
     Column("name", Text, nullable=False),
     Column("position", Integer, nullable=False),
+    Column("protected", Boolean, nullable=False, server_default=text("false")),
     *_times(),
     UniqueConstraint("track_id", "name", deferrable=True, initially="DEFERRED"),
 )
@@ -424,6 +425,7 @@ jobs = Table(
     Index("jobs_finished_at_idx", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
 )
 
+# Append-only: a trigger refuses whatever else is tried, but for the chore that keeps the operator's retention.
 events = Table(
     "events",
     metadata,
@@ -439,7 +441,51 @@ events = Table(
     Column("before", JSONB(none_as_null=True)),
     Column("after", JSONB(none_as_null=True)),
     Column("why", Text),
+    Column("ip", Text),
     Index(None, "object_id", "at"),
     Index(None, "orbit_id", "at"),
     Index(None, "organization_id", "at"),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    _id(),
+    _parent("organizations"),
+    _parent("orbits", nullable=True),
+    Column("url", Text, nullable=False),
+    Column("description", Text),
+    Column("actions", ARRAY(Text), nullable=False),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("disabled_because", Text),
+    Column("secret", LargeBinary, nullable=False),
+    Column("old_secret", LargeBinary),
+    Column("old_secret_until", DateTime(timezone=True)),
+    Column("failing_since", DateTime(timezone=True)),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("paused_until", DateTime(timezone=True)),
+    Column("lease_token", Uuid),
+    Column("lease_expires_at", DateTime(timezone=True)),
+    *_times(),
+    Index(None, "organization_id"),
+)
+
+# The outbox: one row for each event and each webhook that wants it, written in the transaction of the event. Without
+# foreign keys, so that no change in the registry waits for, or fails with, a change of a webhook.
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("webhook_id", Uuid, primary_key=True),
+    Column("event_id", Uuid, primary_key=True),
+    Column("action", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="pending"),
+    Column("attempts", JSONB, nullable=False, server_default="[]"),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("next_attempt_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("finished_at", DateTime(timezone=True)),
+    _one_of("state", "pending", "delivered", "failed"),
+    Index("webhook_deliveries_due_idx", "webhook_id", "next_attempt_at", postgresql_where=text("state = 'pending'")),
+    Index(None, "webhook_id", "created_at"),
+    Index(None, "created_at"),
 )

@@ -19,12 +19,14 @@ from luml_app.resources.auth import Auth
 from luml_app.resources.buckets import Buckets
 from luml_app.resources.collections import Collections
 from luml_app.resources.deployments import Deployments
+from luml_app.resources.events import Events, prune_events
 from luml_app.resources.orbits import Orbits
 from luml_app.resources.organizations import Organizations
 from luml_app.resources.pruning import prune_accounts
 from luml_app.resources.satellites import Satellites
 from luml_app.resources.sessions import Sessions
 from luml_app.resources.track_entries import TrackEntries
+from luml_app.resources.track_history import TrackHistory
 from luml_app.resources.tracks import Tracks
 from luml_app.resources.uploads import Uploads
 
@@ -41,12 +43,15 @@ RESOURCES: list[type[Resource]] = [
     Artifacts,
     Tracks,
     TrackEntries,
+    TrackHistory,
     Satellites,
     Deployments,
     Agent,
+    Events,
 ]
 
 CHORES: list[Chore] = [
+    prune_events,
     prune_jobs,
     send_mail,
     write_account_mail,

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import msgspec
-from sqlalchemy import Select, delete, func, insert, literal, select, update
+from sqlalchemy import Select, and_, delete, func, insert, literal, select, update
 
 from luml_app.core import tables as t
+from luml_app.core.errors import BROKEN
 from luml_app.core.ids import new_id
 from luml_app.core.operations import Resource, operation
 from luml_app.core.paging import fetch_page
+from luml_app.resources.moves import OF_ARTIFACT, check_protected, hold_track, read_stages, told_of
 from luml_app.schemas.errors import Conflict, NotFound
-from luml_app.schemas.fields import Limit, Page, SortOrder, UnsetType
+from luml_app.schemas.fields import Limit, Page, SortOrder, UnsetType, Why
 from luml_app.schemas.tracks import (
     TrackEntriesDelete,
     TrackEntry,
@@ -33,11 +35,15 @@ class TrackEntries(Resource):
     def create(self, body: TrackEntryCreate) -> TrackEntry:
         """Add an uploaded artifact as the next version, into a stage if wished."""
         track = self.scope.row(t.tracks)
-        self._check_parts(body, track)
-        entry = self._insert(body, track)
-        told = {"artifact_id": body.artifact_id, "stage_id": body.stage_id, "version": entry.version}
-        self.scope.record("track.add", entry.id, after=told)
-        return self._load(entry.id)
+        number = self._next_number(track.id)
+        parts = self._parts(body, track)
+        row = {"id": new_id(), "track_id": track.id, "artifact_id": body.artifact_id, "stage_id": body.stage_id}
+        new = insert(t.track_entries).values(**row, version=number, added_by=self.scope.user_id)
+        made = _Joined(self.db.execute(new.returning(t.track_entries)).one(), parts)
+        stage = parts if body.stage_id else None
+        told = told_of(made, stage and _Stage(body.stage_id, parts.stage_name))
+        self.scope.record("track.add", track.id, after=told, why=body.why)
+        return _entry(made)
 
     @operation(f"GET {_ALL}", needs="track:read")
     def list(
@@ -74,7 +80,7 @@ class TrackEntries(Resource):
     @operation(f"DELETE {_ALL}", needs="track:delete", status=204)
     def delete_many(self, body: TrackEntriesDelete) -> None:
         """Take versions out of a track; all of them, or, if one is not of this track, none."""
-        self._delete(set(body.entry_ids))
+        self._delete(set(body.entry_ids), body.why)
 
     @operation(f"GET {_ALL}/by-stage", needs="track:read")
     def by_stage(self, stage_id: UUID) -> TrackEntry:
@@ -94,85 +100,121 @@ class TrackEntries(Resource):
     @operation(f"PATCH {_ONE}", needs="track:update")
     def update(self, body: TrackEntryUpdate, force: bool = False) -> TrackEntry:
         """Move a version into a stage, or out of it (null). `force` takes the stage from the version that has it."""
-        one, e = self.scope.row(t.track_entries), t.track_entries
+        one, track = self.scope.row(t.track_entries), self.scope.row(t.tracks)
         if isinstance(body.stage_id, UnsetType) or body.stage_id == one.stage_id:
             return self._load(one.id)
-        name = None if body.stage_id is None else self._hold_stage(body.stage_id)
-        if force and body.stage_id is not None:
-            others = (e.c.stage_id == body.stage_id, e.c.id != one.id)
-            self.db.execute(update(e).where(*others).values(stage_id=None, updated_at=func.now()))
-        row = self._move(one.id, body.stage_id, name)
-        stages = [{"version": one.version, "stage_id": stage_id} for stage_id in (one.stage_id, body.stage_id)]
-        self.scope.record("track.move", one.id, before=stages[0], after=stages[1])
-        return _entry(row)
+        hold_track(self.db, track.id)
+        stages = read_stages(self.db, track.id)
+        source = next((stage for stage in stages.values() if stage.entry_id == one.id), None)
+        target = _wanted(stages, body.stage_id)
+        if source is target:
+            return self._load(one.id)
+        check_protected(self.scope, (source, target))
+        if target is not None and target.entry_id is not None and not force:
+            raise Conflict(_TAKEN)
+        moved = self._move(one.id, target)
+        changes = [{"before": told_of(moved, source), "after": told_of(moved, target), "why": body.why}]
+        if target is not None and target.entry_id is not None:
+            changes.insert(0, {"before": told_of(target, target), "after": told_of(target, None), "why": body.why})
+        self.scope.record_all("track.move", track.id, changes)
+        return _entry(moved)
 
     @operation(f"DELETE {_ONE}", needs="track:delete", status=204)
-    def delete(self) -> None:
+    def delete(self, why: Why | None = None) -> None:
         """Take a version out of a track; its number is not given again, and the artifact stays."""
-        self._delete({self.scope.row(t.track_entries).id})
+        self._delete({self.scope.row(t.track_entries).id}, why)
 
-    def _delete(self, entry_ids: set[UUID]) -> None:
-        e, track = t.track_entries, self.scope.row(t.tracks)
-        gone = delete(e).where(e.c.track_id == track.id, e.c.id.in_(entry_ids)).returning(e.c.version)
-        versions = sorted(self.db.scalars(gone))
-        if len(versions) != len(entry_ids):
+    def _delete(self, entry_ids: set[UUID], why: str | None) -> None:
+        e, a, track = t.track_entries, t.artifacts, self.scope.row(t.tracks)
+        hold_track(self.db, track.id)
+        left = {row.entry_id: row for row in read_stages(self.db, track.id).values() if row.entry_id in entry_ids}
+        check_protected(self.scope, left.values())
+        gone = delete(e).where(e.c.track_id == track.id, e.c.id.in_(entry_ids), a.c.id == e.c.artifact_id)
+        rows = self.db.execute(gone.returning(e, e.c.id.label("entry_id"), *OF_ARTIFACT)).all()
+        if len(rows) != len(entry_ids):
             raise NotFound("One of these versions is not in this track.")
-        self.scope.record("track.remove", track.id, before={"versions": versions})
+        rows = sorted(rows, key=lambda row: row.version)
+        told = [{"before": told_of(row, left.get(row.id)), "after": None, "why": why} for row in rows]
+        self.scope.record_all("track.remove", track.id, told)
 
-    def _check_parts(self, body: TrackEntryCreate, track: Any) -> None:
+    def _next_number(self, track_id: UUID) -> int:
+        """The next version's number; the track is locked by it as by `hold_track`."""
+        tr = t.tracks
+        counted = update(tr).where(tr.c.id == track_id).values(next_version=tr.c.next_version + 1)
+        number: int = self.db.execute(counted.returning(tr.c.next_version - 1)).scalar_one()
+        return number
+
+    def _parts(self, body: TrackEntryCreate, track: Any) -> Any:
         """The artifact, held so that its status stays until the version is there, and the stage, in one query."""
-        a = t.artifacts
-        here = (a.c.id == body.artifact_id, a.c.orbit_id == self.scope.orbit_id)
-        stage = self._stage(body.stage_id).exists().label("stage")
-        row = self.db.execute(select(a.c.type, a.c.status, stage).where(*here).with_for_update(read=True)).one_or_none()
+        a, s, e = t.artifacts, t.stages, t.track_entries
+        columns = (a.c.type, a.c.status, *OF_ARTIFACT, s.c.name.label("stage_name"), s.c.protected)
+        query = (
+            select(*columns, e.c.id.label("holder_id"))
+            .select_from(a)
+            .outerjoin(s, and_(s.c.id == body.stage_id, s.c.track_id == track.id))
+            .outerjoin(e, e.c.stage_id == s.c.id)
+            .where(a.c.id == body.artifact_id, a.c.orbit_id == self.scope.orbit_id)
+        )
+        row = self.db.execute(query.with_for_update(read=True, of=a)).one_or_none()
         if row is None:
             raise NotFound("There is no such artifact in this orbit.")
-        if body.stage_id is not None and not row.stage:
+        if body.stage_id is not None and row.stage_name is None:
             raise NotFound(_NO_STAGE)
         if row.type != track.artifact_type:
             raise Conflict(f"This track is for artifacts of type {track.artifact_type}, not {row.type}.")
         if row.status != "uploaded":
             raise Conflict(f"The artifact is {row.status.replace('_', ' ')}; add it when it is uploaded.")
+        if row.stage_name is not None:
+            check_protected(self.scope, [_Stage(body.stage_id, row.stage_name, row.protected)])
+        if row.holder_id is not None:
+            raise Conflict(_TAKEN)
+        return row
 
-    def _stage(self, stage_id: UUID | None) -> Select[Any]:
-        s = t.stages
-        return select(s.c.id).where(s.c.id == stage_id, s.c.track_id == self.scope.row(t.tracks).id)
-
-    def _hold_stage(self, stage_id: UUID) -> str:
-        """Lock a stage, so that of two who move into it one sees what the other has done; its name."""
-        name = self.db.scalar(self._stage(stage_id).with_only_columns(t.stages.c.name).with_for_update())
-        if name is None:
-            raise NotFound(_NO_STAGE)
-        return str(name)
-
-    def _move(self, entry_id: UUID, stage_id: UUID | None, stage_name: str | None) -> Any:
+    def _move(self, entry_id: UUID, target: Any) -> Any:
+        """Put the version into the stage (None: into none), in place of the one that is there, in one statement."""
         e, a = t.track_entries, t.artifacts
+        stage_id, name = (None, None) if target is None else (target.id, target.name)
         moved = update(e).where(e.c.id == entry_id, a.c.id == e.c.artifact_id)
+        if stage_id is not None:
+            left = update(e).where(e.c.stage_id == stage_id, e.c.id != entry_id)
+            freed = left.values(stage_id=None, updated_at=func.now()).returning(e.c.id).cte("freed")
+            # Asking for the count makes PostgreSQL free the stage first; the stage holds one version at each moment.
+            moved = moved.where(select(func.count()).select_from(freed).scalar_subquery() >= 0)
         moved = moved.values(stage_id=stage_id, updated_at=func.now())
-        return self.db.execute(
-            moved.returning(e, *_OF_ARTIFACT, literal(stage_name, t.stages.c.name.type).label("stage_name"))
-        ).one()
-
-    def _insert(self, body: TrackEntryCreate, track: Any) -> Any:
-        """The next number, and the version that has it, in one statement."""
-        tr, e = t.tracks, t.track_entries
-        counted = update(tr).where(tr.c.id == track.id).values(next_version=tr.c.next_version + 1)
-        number = counted.returning((tr.c.next_version - 1).label("version")).cte("number")
-        row = {"id": new_id(), "track_id": track.id, "added_by": self.scope.user_id, **msgspec.structs.asdict(body)}
-        columns = [literal(value, e.c[name].type).label(name) for name, value in row.items()]
-        new = insert(e).from_select([*row, "version"], select(*columns, number.c.version))
-        return self.db.execute(new.returning(e.c.id, e.c.version)).one()
+        stage_name = literal(name, t.stages.c.name.type).label("stage_name")
+        return self.db.execute(moved.returning(e, e.c.id.label("entry_id"), *OF_ARTIFACT, stage_name)).one()
 
     def _load(self, entry_id: UUID) -> TrackEntry:
         return _entry(self.db.execute(_entries().where(t.track_entries.c.id == entry_id)).one())
 
 
 _NO_STAGE = "There is no such stage in this track."
-_OF_ARTIFACT = (
-    t.artifacts.c.collection_id.label("artifact_collection_id"),
-    t.artifacts.c.name.label("artifact_name"),
-    t.artifacts.c.description.label("artifact_description"),
-)
+_TAKEN = BROKEN["track_entries_stage_id_key"].message
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """What must be known of a stage to tell of a move."""
+
+    id: UUID | None
+    name: str
+    protected: bool = False
+
+
+class _Joined:
+    """A new version's row with what is known of its artifact and stage."""
+
+    def __init__(self, entry: Any, parts: Any) -> None:
+        self._columns = {**parts._mapping, **entry._mapping, "entry_id": entry.id}
+
+    def __getattr__(self, name: str) -> Any:
+        return self._columns[name]
+
+
+def _wanted(stages: dict[UUID, Any], stage_id: UUID | None) -> Any:
+    if stage_id is not None and stage_id not in stages:
+        raise NotFound(_NO_STAGE)
+    return None if stage_id is None else stages[stage_id]
 
 
 def _entries() -> Select[Any]:
@@ -180,7 +222,7 @@ def _entries() -> Select[Any]:
     return (
         select(
             e,
-            *_OF_ARTIFACT,
+            *OF_ARTIFACT,
             s.c.name.label("stage_name"),
         )
         .join(a, a.c.id == e.c.artifact_id)

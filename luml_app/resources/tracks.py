@@ -6,18 +6,21 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET
 from sqlalchemy import delete, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from luml_app.core import tables as t
+from luml_app.core.errors import BROKEN
 from luml_app.core.events import difference
 from luml_app.core.ids import new_id
 from luml_app.core.operations import Resource, operation
 from luml_app.core.paging import fetch_page
 from luml_app.resources.changes import sent
+from luml_app.resources.moves import check_protected, hold_track, read_stages, told_of, told_of_stages
 from luml_app.resources.searching import contains
 from luml_app.schemas.artifacts import ArtifactType
-from luml_app.schemas.errors import Invalid, NotFound
+from luml_app.schemas.errors import Conflict, Invalid, NotFound
 from luml_app.schemas.fields import Limit, Page, SortOrder
 from luml_app.schemas.tracks import Stage, StageChange, Track, TrackCreate, TrackSort, TrackUpdate
 
@@ -25,7 +28,6 @@ _ORBIT = "/v1/organizations/{organization_id}/orbits/{orbit_id}"
 _ONE = _ORBIT + "/tracks/{track_id}"
 Stages = list[Stage]
 Changes = list[StageChange]
-Names = list[str]
 Rows = list[dict[str, Any]]
 Types = list[ArtifactType]
 
@@ -38,16 +40,19 @@ class Tracks(Resource):
     @operation(f"POST {_ORBIT}/tracks", needs="track:create")
     def create(self, body: TrackCreate) -> Track:
         """Create a track with its stages."""
-        _check_names([StageChange(name=name) for name in body.stages])
+        wanted = [StageChange(name=name, protected=name in body.protected_stages) for name in body.stages]
+        _check_names(wanted)
+        if unknown := next((name for name in body.protected_stages if name not in body.stages), None):
+            raise Invalid.field("protected_stages", f"{unknown!r} is not among the stages.")
+        if body.protected_stages:
+            self.scope.require("protected_stage:create")
         names = ("name", "artifact_type", "description", "tags")
         values = {name: getattr(body, name) for name in names}
         new = insert(t.tracks).values(id=new_id(), orbit_id=self.scope.orbit_id, **values).returning(t.tracks)
         row = self.db.execute(new).one()
-        rows = [{"id": new_id(), "track_id": row.id, "name": n, "position": i} for i, n in enumerate(body.stages)]
-        if rows:
-            self.db.execute(insert(t.stages), rows)
-        self.scope.record("track.create", row.id, after=values)
-        return _track(row, 0, stages_of(self.db, [row.id]).get(row.id, []))
+        stages = self._write_stages(row.id, wanted, {}) if wanted else []
+        self.scope.record("track.create", row.id, after={**values, "stages": told_of_stages(stages)})
+        return _track(row, 0, stages)
 
     @operation(f"GET {_ORBIT}/tracks", needs="track:list")
     def list(
@@ -84,23 +89,34 @@ class Tracks(Resource):
         """Change name, description, tags or the list of stages; a stage that holds a version cannot be dropped."""
         one, tr = self.scope.row(t.tracks), t.tracks
         before, changed = difference(one.columns, sent(body, tr))
-        change = update(tr).where(tr.c.id == one.id).values(**changed, updated_at=func.now())
-        if isinstance(body.stages, list):
-            before["stages"] = self._set_stages(one.id, body.stages, change)
-            changed["stages"] = [stage.name for stage in body.stages]
-        elif changed:
-            self.db.execute(change)
-        if changed:
+        wanted = body.stages if isinstance(body.stages, list) else None
+        if not changed and wanted is None:
+            return self._load(one.id)
+        # This also locks the track, as `hold_track` does: its stages are read after all who moved its versions.
+        row = self.db.execute(
+            update(tr).where(tr.c.id == one.id).values(**changed, updated_at=func.now()).returning(tr, _ENTRIES)
+        ).one()
+        if wanted is None:
             self.scope.record("track.update", one.id, before=before, after=changed)
-        return self._load(one.id)
+            return _track(row, row[-1], stages_of(self.db, [one.id]).get(one.id, []))
+        old = read_stages(self.db, one.id)
+        self._check_change(old, wanted)
+        stages = self._write_stages(one.id, wanted, old)
+        told = {"stages": told_of_stages(old.values())}, {"stages": told_of_stages(stages)}
+        self.scope.record("track.update", one.id, before=before | told[0], after=changed | told[1])
+        return _track(row, row[-1], stages)
 
     @operation(f"DELETE {_ONE}", needs="track:delete", status=204)
     def delete(self) -> None:
         """Delete a track with its versions; the artifacts stay."""
         one = self.scope.row(t.tracks)
-        self.db.execute(delete(t.track_entries).where(t.track_entries.c.track_id == one.id))
-        self.db.execute(delete(t.tracks).where(t.tracks.c.id == one.id))
-        self.scope.record("track.delete", one.id, before={"name": one.name})
+        hold_track(self.db, one.id)
+        stages = read_stages(self.db, one.id).values()
+        check_protected(self.scope, stages)
+        versions = delete(t.track_entries).where(t.track_entries.c.track_id == one.id).cte("versions")
+        self.db.execute(delete(t.tracks).where(t.tracks.c.id == one.id).add_cte(versions))
+        told = [told_of(stage, stage) for stage in stages if stage.entry_id is not None]
+        self.scope.record("track.delete", one.id, before={"name": one.name, "in_stages": told})
 
     @operation(f"GET {_ONE}/stages", needs="track:read")
     def stages(self) -> Stages:
@@ -119,28 +135,49 @@ class Tracks(Resource):
         row = self.db.execute(query).one()
         return _track(row, row.total, msgspec.convert(row.stages or [], Stages))
 
-    def _set_stages(self, track_id: UUID, wanted: Changes, change: Any) -> Names:
-        """Change the track and make its stages these: drop the others, rename by id, add the new ones; positions as
-        listed. The names that they had before.
+    def _check_change(self, old: dict[UUID, Any], wanted: Changes) -> None:
+        _check_names(wanted)
+        kept = {change.id: change for change in wanted if change.id}
+        if not old.keys() >= kept.keys():
+            raise NotFound("One of these stages is not of this track.")
+        touched = [stage for stage in old.values() if stage.id not in kept or kept[stage.id].name != stage.name]
+        check_protected(self.scope, touched)
+        if any(change.protected is not UNSET and change.protected != _is_protected(old, change) for change in wanted):
+            self.scope.require("protected_stage:update")
+        if any(stage.entry_id is not None and stage.id not in kept for stage in old.values()):
+            raise Conflict(BROKEN["track_entries_stage_id_fkey"].message)
+
+    def _write_stages(self, track_id: UUID, wanted: Changes, old: dict[UUID, Any]) -> Stages:
+        """Make these the track's stages, in one statement: drop the others, rename by id, add the new ones; positions
+        as listed.
         """
         s = t.stages
-        _check_names(wanted)
-        locked = select(s.c.id, s.c.name).where(s.c.track_id == track_id).order_by(s.c.position).with_for_update()
-        old = {row.id: row.name for row in self.db.execute(locked)}
-        kept = [change.id for change in wanted if change.id]
-        if not old.keys() >= set(kept):
-            raise NotFound("One of these stages is not of this track.")
         rows = [
-            {"id": c.id or new_id(), "track_id": track_id, "name": c.name, "position": i} for i, c in enumerate(wanted)
+            {"id": c.id or new_id(), "track_id": track_id, "name": c.name, "position": i, "protected": protected}
+            for i, c in enumerate(wanted)
+            for protected in [_is_protected(old, c) if c.protected is UNSET else c.protected]
         ]
-        dropped = delete(s).where(s.c.track_id == track_id, s.c.id.not_in(kept)).cte("dropped")
-        self.db.execute(_replacing(rows).add_cte(dropped, change.cte("changed")) if rows else change.add_cte(dropped))
-        return [*old.values()]
+        dropped = delete(s).where(s.c.track_id == track_id, s.c.id.not_in([row["id"] for row in rows]))
+        if not rows:
+            self.db.execute(dropped)
+            return []
+        written = self.db.execute(_replacing(rows).add_cte(dropped.cte("dropped")).returning(s))
+        used = {stage.id for stage in old.values() if stage.entry_id is not None}
+        return [_stage(row, row.id in used) for row in sorted(written, key=lambda row: row.position)]
+
+
+def _is_protected(old: dict[UUID, Any], change: StageChange) -> bool:
+    return change.id in old and bool(old[change.id].protected)
+
+
+def _stage(row: Any, used: bool) -> Stage:
+    return Stage(**{n: getattr(row, n) for n in Stage.__struct_fields__ if n != "is_used"}, is_used=used)
 
 
 def _replacing(rows: Rows) -> Any:
     new = upsert(t.stages).values(rows)
-    values = {"name": new.excluded.name, "position": new.excluded.position, "updated_at": func.now()}
+    names = ("name", "position", "protected")
+    values = {name: new.excluded[name] for name in names} | {"updated_at": func.now()}
     return new.on_conflict_do_update(index_elements=["id"], set_=values)
 
 
@@ -160,8 +197,7 @@ def stages_of(db: Any, track_ids: Any) -> dict[UUID, Any]:
     used = exists().where(e.c.stage_id == s.c.id).label("is_used")
     query = select(s, used).where(s.c.track_id.in_(track_ids)).order_by(s.c.position, s.c.id)
     for row in db.execute(query) if track_ids else ():
-        stage = Stage(**{name: getattr(row, name) for name in Stage.__struct_fields__})
-        found.setdefault(row.track_id, []).append(stage)
+        found.setdefault(row.track_id, []).append(_stage(row, row.is_used))
     return found
 
 

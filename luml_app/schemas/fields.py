@@ -22,7 +22,10 @@ NewEmail = Annotated[
 ]
 Password = Annotated[str, Meta(min_length=8, max_length=128)]
 Limit = Annotated[int, Meta(gt=0, le=100)]
+Many = Annotated[int, Meta(gt=0, le=1000)]
 Wait = Annotated[float, Meta(ge=0, le=60)]
+Moment = Annotated[datetime, Meta(tz=True)]
+Why = Annotated[str, Meta(max_length=1000)]
 
 SortOrder = Literal["asc", "desc"]
 Document = dict[str, Any]
@@ -53,13 +56,16 @@ __all__ = [
     "UNSET",
     "UUID",
     "Annotated",
+    "Any",
     "Description",
     "Detail",
     "Document",
     "Email",
     "Limit",
     "Literal",
+    "Many",
     "Meta",
+    "Moment",
     "Name",
     "NewEmail",
     "Page",
@@ -72,5 +78,6 @@ __all__ = [
     "UnsetType",
     "Url",
     "Wait",
+    "Why",
     "datetime",
 ]

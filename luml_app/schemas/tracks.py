@@ -15,6 +15,8 @@ from luml_app.schemas.fields import (
     Struct,
     Tags,
     UnsetType,
+    Why,
+    datetime,
 )
 
 TrackSort = Literal["name", "description", "total_entries", "created_at"]
@@ -22,18 +24,23 @@ TrackEntrySort = Literal["artifact_name", "description", "stage", "version", "cr
 
 
 class Stage(Record, kw_only=True):
-    """A named place in a track that points at one version at most."""
+    """A named place in a track that points at one version at most; if `protected`, only orbit admins move it."""
 
     track_id: UUID
     name: str
     is_used: bool = False
+    protected: bool = False
 
 
 class StageChange(Struct, kw_only=True):
-    """A stage of a track: with `id` an existing one (renamed when `name` differs), without a new one."""
+    """A stage of a track: with `id` an existing one (renamed when `name` differs), without a new one.
+
+    `protected`, when not sent, stays as it is; only orbit admins set it.
+    """
 
     name: Name
     id: UUID | None = None
+    protected: bool | UnsetType = UNSET
 
 
 class Track(Record, kw_only=True):
@@ -50,13 +57,14 @@ class Track(Record, kw_only=True):
 
 
 class TrackCreate(Struct, kw_only=True):
-    """A new track with its stages, in their order."""
+    """A new track with its stages, in their order, and which of them are protected."""
 
     name: Name
     artifact_type: ArtifactType
     description: Description | None = None
     tags: Tags | None = None
     stages: list[Name] = []
+    protected_stages: list[Name] = []
 
 
 class TrackUpdate(Struct, kw_only=True):
@@ -87,15 +95,68 @@ class TrackEntryCreate(Struct, kw_only=True):
 
     artifact_id: UUID
     stage_id: UUID | None = None
+    why: Why | None = None
 
 
 class TrackEntryUpdate(Struct, kw_only=True):
-    """Moves a version into a stage, or (null) out of it."""
+    """Moves a version into a stage, or (null) out of it; the history keeps `why`."""
 
     stage_id: UUID | UnsetType | None = UNSET
+    why: Why | None = None
 
 
 class TrackEntriesDelete(Struct, kw_only=True):
-    """Versions to take out of a track."""
+    """Versions to take out of a track; the history keeps `why`."""
 
     entry_ids: Annotated[list[UUID], Meta(min_length=1)]
+    why: Why | None = None
+
+
+class Version(Struct, kw_only=True):
+    """A version of a track as it was: its artifact may have been renamed or deleted since."""
+
+    entry_id: UUID
+    version: int
+    artifact_id: UUID
+    artifact_name: str | None = None
+    digest: str
+    stage_id: UUID | None = None
+    stage: str | None = None
+
+
+class Tenure(Struct, kw_only=True):
+    """A time in which one version was in a stage; `until` is null for the one that is there now.
+
+    `by` (and `why`) is who put it there, `ended_by` (and `ended_why`) who took it out.
+    """
+
+    stage_id: UUID
+    version: Version
+    since: datetime
+    until: datetime | None = None
+    by: str | None = None
+    by_id: UUID | None = None
+    why: str | None = None
+    ended_by: str | None = None
+    ended_by_id: UUID | None = None
+    ended_why: str | None = None
+
+
+class StageThen(Struct, kw_only=True):
+    """A stage at a moment: the name it had, whether it was protected, and the version that was in it."""
+
+    id: UUID
+    name: str
+    protected: bool
+    as_of: datetime
+    version: Version | None = None
+
+
+class TrackThen(Struct, kw_only=True):
+    """A track at a moment: the name it had, its stages in their order, and its versions by number."""
+
+    id: UUID
+    name: str
+    as_of: datetime
+    stages: list[StageThen]
+    versions: list[Version]

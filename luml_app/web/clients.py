@@ -39,7 +39,8 @@ class _Writer:
         self.imports: dict[str, set[str]] = {}
 
     def module(self) -> str:
-        operations = all_operations().values()
+        # What streams is for those who read HTTP line by line; in Python, a list's pages follow each other.
+        operations = [one for one in all_operations().values() if not one.streams]
         parts = []
         for prefix, is_async in (("", False), ("Async", True)):
             parts += [self.group(r, [o for o in operations if o.resource is r], prefix, is_async) for r in RESOURCES]

@@ -123,7 +123,8 @@ def _with_default(schema: dict[str, Any], parameter: Any) -> dict[str, Any]:
 def _responses(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     success: dict[str, Any] = {"description": "Success"}
     if operation.returns is not None:
-        success["content"] = {"application/json": {"schema": schemas[_key(operation.returns)]}}
+        kind = "application/x-ndjson" if operation.streams else "application/json"
+        success["content"] = {kind: {"schema": {} if operation.streams else schemas[_key(operation.returns)]}}
     failures = [400, 401, 403, 404, 409, 413, 429, 503]
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     invalid = {"application/json": {"schema": {"$ref": "#/components/schemas/InvalidError"}}}

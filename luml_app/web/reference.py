@@ -79,6 +79,8 @@ def _exchange(operation: Operation, described: dict[str, Any]) -> str:
     body = described.get("requestBody")
     answer = described["responses"][str(operation.status)].get("content")
     sent = f"Takes {_type(body['content']['application/json']['schema'])}; answers" if body else "Answers"
+    if operation.streams:
+        return f"{sent} {operation.status} with a line of JSON for each item."
     return f"{sent} {operation.status}" + (f" with {_type(answer['application/json']['schema'])}." if answer else ".")
 
 

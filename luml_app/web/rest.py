@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 import msgspec
+from tornado.iostream import StreamClosedError
 from tornado.routing import Rule
 from tornado.web import RequestHandler, stream_request_body
 
@@ -140,6 +141,9 @@ class OperationHandler(JsonHandler):
         credentials = credentials_of(self.request)
         request = Request(operation, path, self._query(operation), b"".join(self._pieces), credentials)
         answer = await self._answer(request)
+        if operation.streams:
+            await self._stream(request, answer)
+            return
         for name, (value, seconds) in answer.cookies.items():
             self._set_cookie(name, value, seconds)
         if operation.status == 204:
@@ -147,6 +151,26 @@ class OperationHandler(JsonHandler):
             self.finish()
         else:
             self.write_json(answer.value, operation.status)
+
+    async def _stream(self, request: Request, answer: Answer) -> None:
+        """Write the items of all pages, each page when the client has taken the one before, and with permission asked
+        for anew. An error between pages ends the connection: nobody shall take a part for the whole.
+        """
+        self.set_header("Content-Type", "application/x-ndjson")
+        try:
+            while True:
+                self.write(msgspec.json.Encoder().encode_lines(answer.value.items))
+                if answer.value.cursor is None:
+                    break
+                await self.flush()
+                request.query["cursor"] = answer.value.cursor
+                answer = await self.house.call(request)
+            self.finish()
+        except StreamClosedError:
+            return
+        except Exception:
+            log.exception("%s ended in the middle", request.operation.name)
+            self.request.connection.stream.close()  # type: ignore[union-attr]  # of HTTP/1
 
     async def _answer(self, request: Request) -> Answer:
         prefix, seconds = request.operation.wakes_on, _seconds(request)

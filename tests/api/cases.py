@@ -280,6 +280,20 @@ plain("track_entries.get")
 plain("track_entries.delete")
 CASES["track_entries.delete_many"] = lambda stage: Case({"entry_ids": [str(stage.ids["entry_id"])]})
 
+
+def _a_stage(stage: Stage) -> dict[str, Any]:
+    return {"stage_id": stage.alice.tracks.stages(*stage.path("track_id"))[0].id}
+
+
+CASES["track_history.stage"] = lambda stage: Case(path=_a_stage(stage))
+CASES["track_history.stage_then"] = lambda stage: Case(path=_a_stage(stage))
+plain("track_history.track_then")
+
+plain("events.list", action="track.", limit=1000)
+plain("events.list_in_orbit", actor="alice@example.org")
+plain("events.export")
+plain("events.export_of_orbit", since="2026-01-01T00:00:00Z")
+
 plain("satellites.create", {"name": "Cheshire cat"})
 plain("satellites.list", paired=True)
 plain("satellites.get")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,22 @@ def test_promoting_twice_is_once_and_a_stage_moves(orbit: OrbitHandle, double: P
         track.promote(first, "prod")
     with pytest.raises(Conflict, match="track"):
         first.delete()
+
+
+def test_a_track_remembers_what_was_where(orbit: OrbitHandle, double: Path) -> None:
+    first, second = orbit.upload(double, name="one"), orbit.upload(double, name="two")
+    track = orbit.track("line", protected=["production"])
+    assert track.stage("production").protected
+    track.promote(first, "production", why="the only one")
+    then = datetime.now(UTC)
+    track.promote(second, "production", why="a better one")
+    now, before = track.history("production")
+    assert (now.version.artifact_name, now.why, now.until) == ("two", "a better one", None)
+    assert (before.version.artifact_name, before.why, before.ended_why) == ("one", "the only one", "a better one")
+    assert track.version_in("production").version == 2
+    assert track.version_in("production", as_of=then).artifact_name == "one"
+    assert track.version_in("staging") is None
+    assert [one.version for one in track.as_of(then).versions] == [1]
 
 
 def test_a_track_takes_one_type(orbit: OrbitHandle, make_file: MakeFile) -> None:

@@ -156,7 +156,10 @@ def test_every_reference_of_our_document_leads_somewhere() -> None:
         assert name in schemas
 
 
-@pytest.mark.parametrize("operation", [one for one in OPERATIONS.values() if one.returns], ids=lambda one: one.name)
+ANSWERING = [one for one in OPERATIONS.values() if one.returns and not one.streams]
+
+
+@pytest.mark.parametrize("operation", ANSWERING, ids=lambda one: one.name)
 def test_answers_are_as_our_document_says(operation: Operation, stage: Stage, server: RunningServer) -> None:
     answer = call(server, stage, operation)
     described = our_document()["paths"][operation.path][operation.method.lower()]["responses"][str(operation.status)]
