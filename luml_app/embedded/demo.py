@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -55,6 +58,15 @@ def run_demo(orbit: OrbitHandle, say: Say) -> None:
     live = _deployed(orbit, stored, say).wait()
     say(f"  deployment  {_address(orbit, f'deployments/{live.data.id}')}")
     _predict(live, model, _varied(model, _inputs(test)), say)
+
+
+def luml_command() -> str:
+    """How to call this `luml` from the folder we were started in: its name where the shell finds it, else its path."""
+    own, found = Path(sys.executable).with_name("luml"), shutil.which("luml")
+    if not own.exists() or (found and Path(found).samefile(own)):
+        return "luml"
+    here = Path.cwd()
+    return shlex.quote(str(own.relative_to(here) if own.is_relative_to(here) else own))
 
 
 def make_customers(rows: int, seed: int) -> pd.DataFrame:
@@ -159,7 +171,7 @@ def _predict(live: DeploymentHandle, model: Any, rows: pd.DataFrame, say: Say) -
     shown = rows.assign(will_leave=answer["prediction"], chance=answer["probabilities_1"].round(3))
     say("  prediction  of the endpoint, the same as the model's own:\n")
     say("\n".join("    " + line for line in shown.to_string(index=False).splitlines()))
-    say(f"\nCall it yourself:\n    luml predict {NAME} --example\n")
+    say(f"\nCall it yourself:\n    {luml_command()} predict {NAME} --example\n")
 
 
 def _page(orbit: OrbitHandle, artifact: ArtifactHandle) -> str:

@@ -21,6 +21,7 @@ from luml_app.core.scope import Credentials
 from luml_app.core.settings import Settings
 from luml_app.embedded.access import give_access, stored_in
 from luml_app.embedded.children import Command
+from luml_app.embedded.demo import luml_command
 from luml_app.embedded.home import Home
 from luml_app.embedded.keyring import keys_of
 from luml_app.embedded.leftovers import MARK, kill
@@ -274,4 +275,4 @@ def _run_demo(supervisor: Supervisor, running: Running, home: Home, say: Say) ->
             process.kill()  # there is nothing that it would have to tidy up
             process.wait()
     if process.returncode:
-        say("The demo has not come to its end; LUML runs on. Try again with `luml demo`.")
+        say(f"The demo has not come to its end; LUML runs on. Try again with `{luml_command()} demo`.")

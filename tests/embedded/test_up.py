@@ -131,6 +131,13 @@ def test_predict_of_the_command_line(demo: Up) -> None:
     assert len(json.loads(done.stdout)["prediction"]) > 0
 
 
+def test_the_printed_command_works_where_it_was_printed(demo: Up) -> None:
+    line = demo.printed.partition("Call it yourself:")[2].strip().splitlines()[0]
+    done = subprocess.run(["sh", "-c", line], env=demo.place.environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["prediction"]) > 0
+
+
 def test_secrets_are_private_and_children_know_no_more_than_they_need(demo: Up) -> None:
     home = demo.place.home
     assert {path.stat().st_mode & 0o077 for path in (home / "keys").iterdir()} == {0}

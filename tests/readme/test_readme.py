@@ -76,6 +76,7 @@ def test_the_readme_keeps_its_word(person: Person) -> None:
     check_prediction(person, screen)
     check_key_file(person, screen)
     check_pages(screen)
+    check_printed_command(person, screen)
     check_example(person)
     made, pages = person.python(COUNT), screen.addresses()
     check_stop(person, screen)
@@ -132,6 +133,12 @@ def check_pages(screen: Screen) -> None:
             assert (answer.status_code, str(answer.url)) == (200, page)
     with httpx.Client(trust_env=False) as thief:
         assert thief.get(link[0]).status_code == 401
+
+
+def check_printed_command(person: Person, screen: Screen) -> None:
+    """What the demo says to type works in the folder where `make up` was typed, with nothing else set up."""
+    command = screen.text.partition(f"{DEMO_ENDS}:\n")[2].splitlines()[0].strip()
+    assert '"prediction"' in person.shell(f"cd '{person.repository}' && {command}")
 
 
 def check_example(person: Person) -> None:
