@@ -19,7 +19,8 @@ _SECTIONS = {
 
 def top(workspace: Workspace, place: Place | None, address: Address) -> list[Block]:
     """Name, switch of organization and orbit, and the person's own menu."""
-    account = b.menu(workspace.email, [b.link("API reference", "/docs/api"), b.link("Sign out", "/logout")], name="me")
+    own = [b.link("Documentation", "/docs/"), b.link("API reference", "/docs/api"), b.link("Sign out", "/logout")]
+    account = b.menu(workspace.email, own, name="me")
     menus = [_switch(workspace, place, address)] if place else []
     return [{"kind": "top", "home": ROOT, "menus": menus, "account": account if workspace.email else None}]
 

@@ -32,7 +32,9 @@ export function render({ model, view }) {
     e.preventDefault()
     if (a.pathname + a.search !== here()) { model.url = a.pathname + a.search }
   }
-  const typing = (e) => e.composedPath().some((n) => ["INPUT", "TEXTAREA", "SELECT"].includes(n.tagName))
+  const ticks = ["checkbox", "radio", "button", "submit"]
+  const typing = (e) => e.composedPath().some((n) =>
+    ["TEXTAREA", "SELECT"].includes(n.tagName) || (n.tagName === "INPUT" && !ticks.includes(n.type)))
   const search = (node) => node.querySelector("[data-search]") ||
     [...node.querySelectorAll("*")].reduce((found, n) => found || (n.shadowRoot && search(n.shadowRoot)), null)
   const key = (e) => {

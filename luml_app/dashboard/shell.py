@@ -22,7 +22,14 @@ from luml_widgets.part import Part, in_background
 log = logging.getLogger(__name__)
 
 # The theme is the browser's own affair: it is read before the first paint, so that nothing flashes. Relative
-# addresses of resources count from the root, however deep the page's own address is.
+# addresses of resources count from the root, however deep the page's own address is. Panel's own loader, a grey veil
+# over everything, would hide the frame that is there at once; what is left of it is a line on top, and its errors.
+_LOADER = """#loader { position: fixed; inset: 0 0 auto 0; display: none; justify-content: center; z-index: 9999;
+  pointer-events: none }
+.spinner { width: 30vw; height: 2px; margin-right: auto; background: ACCENT; animation: luml-wait 1.2s infinite }
+@keyframes luml-wait { from { transform: translateX(-30vw) } to { transform: translateX(100vw) } }
+#loader-error { display: none; margin: 12px; padding: 10px 16px; border-radius: 8px; background: BAD; color: #fff;
+  font: 13px Roboto, system-ui, sans-serif }""".replace("ACCENT", theme.LIGHT.accent).replace("BAD", theme.LIGHT.bad)
 TEMPLATE = """{% extends "base.html" %}{% block preamble %}<base href="/">
 <script>
 document.documentElement.dataset.lumlShell = ""
@@ -32,7 +39,9 @@ if (!document.documentElement.dataset.theme)
 </script>
 <style>
 html, body { background: LIGHT } html[data-theme=dark], html[data-theme=dark] body { background: DARK }
-</style>{{ super() }}{% endblock %}""".replace("LIGHT", theme.LIGHT.ground).replace("DARK", theme.DARK.ground)
+</style>{{ super() }}{% endblock %}{% block loader_css %}LOADER{% endblock %}"""
+for _name, _text in {"LIGHT": theme.LIGHT.ground, "DARK": theme.DARK.ground, "LOADER": _LOADER}.items():
+    TEMPLATE = TEMPLATE.replace(_name, _text)
 
 
 class Shell:

@@ -61,6 +61,15 @@ class DocumentationPage(RequestHandler):
     head = get
 
 
+class UnknownPage(RequestHandler):
+    """Answers browsers at addresses where nothing is."""
+
+    def prepare(self) -> None:
+        """Say so, and where something is."""
+        self.set_status(404)
+        self.finish(_NOWHERE)
+
+
 @dataclass(frozen=True)
 class Page:
     """A page ready to be shown; `sections` are the anchors and titles of its second-level headings."""
@@ -138,7 +147,7 @@ def _document(title: str, navigation: str, body: str) -> str:
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<title>{xhtml_escape(title)} · LUML</title>
+<title>{xhtml_escape("Documentation" if title == "LUML" else title)} · LUML</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <link rel="icon" href="data:,">
@@ -156,4 +165,7 @@ def _document(title: str, navigation: str, body: str) -> str:
 """
 
 
+_NOWHERE = _document(
+    "Not found", "", '<h1>Not found</h1><p>Nothing is at this address: <a href="/app">Open LUML</a>.</p>'
+)
 _MISSING = _document("Not found", "", '<h1>Not found</h1><p>There is no such page: <a href="/docs/">all pages</a>.</p>')

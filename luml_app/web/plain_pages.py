@@ -71,6 +71,8 @@ class Health(HouseHandler):
         """Say so, without asking anything else."""
         self.write_json({"status": "ok"})
 
+    head = get
+
 
 class Ready(HouseHandler):
     """The database answers and has this code's schema."""
@@ -79,6 +81,8 @@ class Ready(HouseHandler):
         """200, or 503 while it is not so."""
         ready = await until_ready(self.house)
         self.write_json({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
+
+    head = get
 
 
 class Version(HouseHandler):
@@ -112,6 +116,11 @@ class ApiReference(RequestHandler):
 
     def get(self) -> None:
         """The page."""
+        self.set_header(
+            "Content-Security-Policy",
+            "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+            "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'",
+        )
         self.finish((HERE / "static" / "api.html").read_text())
 
 

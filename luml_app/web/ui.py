@@ -25,6 +25,7 @@ from luml_app.dashboard.live import follow
 from luml_app.dashboard.shell import shell
 from luml_app.resources.sessions import ACCESS, REFRESH
 from luml_app.schemas.errors import LumlError
+from luml_app.web.docs import UnknownPage
 from luml_app.web.house import House
 from luml_app.web.principal import credentials_of
 
@@ -79,6 +80,7 @@ class Ui:
             exclude_headers=["Cookie", "Authorization"],
             use_index=False,
             redirect_root=False,
+            default_handler_class=UnknownPage,
             ico_path=str(DIST_DIR / "images" / "favicon.ico"),
             unused_session_lifetime_milliseconds=15_000,
             check_unused_sessions_milliseconds=5_000,

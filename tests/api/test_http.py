@@ -154,15 +154,19 @@ class TestConnection:
     def test_health_and_facts(self, anyone: httpx.Client, house: House) -> None:
         assert anyone.get("/healthz").json() == {"status": "ok"}
         assert anyone.get("/readyz").json() == {"status": "ready"}
+        for path in ("/healthz", "/readyz"):  # as load balancers ask
+            answer = anyone.head(path)
+            assert (answer.status_code, answer.content) == (200, b"")
         assert anyone.get("/version").json()["version"]
         assert "luml_requests_total" in anyone.get("/metrics").text
         assert anyone.get("/openapi.json").json()["info"]["title"] == "LUML"
 
     def test_the_reference_needs_no_other_host(self, anyone: httpx.Client) -> None:
-        page = anyone.get("/docs/api").text
-        for address in re.findall(r'(?:src|href)="([^"]+)"', page):
+        page = anyone.get("/docs/api")
+        assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
+        for address in re.findall(r'(?:src|href)="([^"]+)"', page.text):
             assert not address.startswith(("http:", "https:", "//"))
-            assert anyone.get(address).status_code == 200, address
+            assert address == "/app" or anyone.get(address).status_code == 200, address
 
     def test_answers_are_private_and_plain(self, http: httpx.Client) -> None:
         for answer in (http.get("/v1/auth/users/me"), http.get("/v1/nothing"), http.get("/elsewhere")):

@@ -66,6 +66,23 @@ def test_back_forth_reload_and_a_pasted_address(at_home: Watched, visit: Visit, 
     visit(page.url).sees_title("churn-track")
 
 
+def test_the_frame_is_seen_while_the_page_loads(at_home: Watched) -> None:
+    """Panel's loader would lay a grey veil over it, and take the clicks."""
+    page = at_home.page
+    page.evaluate("document.getElementById('loader').style.display = 'flex'")
+    assert min(colour_at(page, 1400, 880)) > 230
+    page.get_by_label("Switch to dark").click()
+    page.locator(".luml.dark h1").wait_for()
+
+
+def test_an_address_outside_of_the_dashboard(at_home: Watched, server: RunningServer) -> None:
+    at_home.forgiving = True
+    assert at_home.page.goto(server.address + "/nonsense").status == 404
+    at_home.sees("Nothing is at this address")
+    at_home.page.get_by_role("link", name="Open LUML").last.click()
+    at_home.sees_title("Garden")
+
+
 def test_an_address_of_nothing(at_home: Watched, visit: Visit, server: RunningServer) -> None:
     lost = visit(server.address + "/app/nonsense")
     lost.sees_title("Not found")
@@ -85,6 +102,9 @@ def test_search_sort_and_tick(at_home: Watched) -> None:
     page.locator("tbody tr", has_text="forest").wait_for(state="detached")
     page.locator("tbody input[type=checkbox]").check()
     at_home.sees("1 selected")
+    page.keyboard.press("/")  # also from the box that was just ticked
+    page.keyboard.type("x")
+    page.locator("tbody tr", has_text="lasso").wait_for(state="detached")
 
 
 def test_a_version_is_promoted_by_its_menu(at_home: Watched) -> None:
