@@ -44,7 +44,7 @@ class DeploymentView(Store):
         try:
             return self._request()
         except trial.NotFilledInError:
-            return {"inputs": {spec["name"]: [] for spec in self.inputs}, "dynamic_attributes": {}}
+            return trial.draft(self.inputs, self.values)
 
     def fetch(self) -> dict[str, Any]:
         """The deployment."""

@@ -77,6 +77,19 @@ def fields(inputs: list[dict[str, Any]], values: Mapping[str, str], errors: Mapp
 
 def request(inputs: list[dict[str, Any]], values: Mapping[str, Any]) -> dict[str, Any]:
     """The request of one row. Raises NotFilledInError, which names every field that does not fit."""
+    found, errors = _read_fields(inputs, values)
+    if errors:
+        raise NotFilledInError(errors)
+    return {"inputs": found, "dynamic_attributes": {}}
+
+
+def draft(inputs: list[dict[str, Any]], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The request of one row as far as it is filled in: a field that does not fit is an empty list."""
+    found, _ = _read_fields(inputs, values)
+    return {"inputs": {spec["name"]: found.get(spec["name"], []) for spec in inputs}, "dynamic_attributes": {}}
+
+
+def _read_fields(inputs: list[dict[str, Any]], values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     found, errors = {}, {}
     for spec in inputs:
         name, kind = spec["name"], kind_of(spec)
@@ -86,9 +99,7 @@ def request(inputs: list[dict[str, Any]], values: Mapping[str, Any]) -> dict[str
             errors[name] = str(error)
             continue
         found[name] = value if kind is None else ([[value]] if len(spec["shape"]) == 2 else [value])
-    if errors:
-        raise NotFilledInError(errors)
-    return {"inputs": found, "dynamic_attributes": {}}
+    return found, errors
 
 
 def _read(text: str, kind: str | None) -> Any:

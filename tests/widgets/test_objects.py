@@ -183,6 +183,7 @@ def test_what_does_not_fit_is_said_at_the_field(
     board.act("predict", {"age": "forty", "charges": "much"})
     assert set(board.store.errors) == {"age", "charges"}
     assert "Give a whole number." in text_of(board) and not asked
+    assert board.store.body["inputs"] == {"age": [], "plan": ["gold"], "charges": []}  # what fits stays
 
 
 def test_a_request_may_be_written_as_json(
