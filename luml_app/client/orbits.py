@@ -111,10 +111,13 @@ class OrbitHandle:
         `collection` is a name, created if missing; by default "models", "datasets" or "experiments".
         Raises `PackagingError` for a file that is none of them, `TransferError` when the bytes do not arrive.
         """
-        from luml_app.packaging import read_artifact
+        from luml_app.packaging import PackagingError, read_artifact
 
         path = Path(path)
-        info = read_artifact(path)
+        try:
+            info = read_artifact(path)
+        except PackagingError as error:
+            raise type(error)(f"{path}: {error.message}") from error
         place = self.collection(collection or f"{info.type}s", info.type if collection is None else "mixed")
         created = self.client.artifacts.create(
             *self.ids,

@@ -140,10 +140,12 @@ def exceeds(array: np.ndarray[Any, Any], target: np.dtype[Any]) -> bool:
 def hint(array: np.ndarray[Any, Any], target: np.dtype[Any]) -> str:
     """What was found instead, where numpy can tell."""
     found = {"U": "text", "f": "fractions", "b": "true/false", "i": "whole numbers", "u": "whole numbers"}
+    # Whole numbers beyond 64 bits are objects to numpy, like what is mixed.
+    whole = array.dtype.kind in "iu" or all(type(value) is int for value in array.flat)
+    if array.dtype.kind == target.kind or (whole and target.kind == "i"):
+        return "; a value is too large"
     if array.dtype.kind == "O":
         return "; values of several kinds (or null) are mixed"
-    if array.dtype.kind == target.kind:
-        return "; a value is too large"
     return f"; it holds {found.get(array.dtype.kind, 'something else')}"
 
 

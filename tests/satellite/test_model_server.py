@@ -82,7 +82,8 @@ def test_mistakes_name_their_input(serve: Serve) -> None:
     wrong: list[tuple[str, Any, str]] = [
         ("x", ["a"], "regular array"), ("x", [[1.0]], "1 dimensions"), ("x", 3, "1 dimensions"),
         ("x", [True], "true/false"), ("x", [1.0, 2.0], "is expected"), ("x", {"a": 1}, "regular array"),
-        ("n", [1.5], "fractions"), ("n", [None], "null"), ("n", [2**70], "int64"), ("n", ["1"], "text"),
+        ("n", [1.5], "fractions"), ("n", [None], "null"), ("n", [2**70], "too large"), ("n", [2**63], "too large"),
+        ("n", ["1"], "text"),
         ("s", [1], "string"), ("m", [[1, 2], [1]], "differ"), ("m", [[1]], "2"), ("m", [[1e300, 1]], "too large"),
         ("n", [2.7], "fractions"), ("n", [1, None], "null"), ("n", [True], "true/false"), ("n", ["NaN"], "text"),
         ("b", [1], "bool"), ("b", [None], "null"), ("b", [True, None], "null"), ("b", ["true"], "text"),
