@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -97,7 +98,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         raise SettingsError(f"SATELLITE_RUNTIME is {runtime!r}; it must be one of auto, docker, process")
     wheelhouse = env.get("SATELLITE_WHEELHOUSE")
     return Settings(
-        platform_url=needed(env, "LUML_ADDRESS", "the address of the LUML server").rstrip("/"),
+        platform_url=address(env),
         token=needed(env, "SATELLITE_TOKEN", "the key that was shown when the satellite was created"),
         data=Path(env.get("SATELLITE_DATA") or default_data(env)),
         runtime=runtime,  # type: ignore[arg-type]  # checked above
@@ -134,14 +135,22 @@ def needed(env: Mapping[str, str], name: str, meaning: str) -> str:
     return env[name]
 
 
+def address(env: Mapping[str, str]) -> str:
+    """The platform's address, without a slash at the end."""
+    given = needed(env, "LUML_ADDRESS", "the address of the LUML server")
+    if not given.startswith(("http://", "https://")):
+        raise SettingsError(f"LUML_ADDRESS is {given!r}; an address begins with http:// or https://")
+    return given.rstrip("/")
+
+
 def number(env: Mapping[str, str], name: str, default: float) -> float:
     """A number ≥ 0."""
     try:
         value = float(env.get(name) or default)
     except ValueError:
         raise SettingsError(f"{name} is {env[name]!r}; it must be a number") from None
-    if value < 0:
-        raise SettingsError(f"{name} is {env[name]}; it must not be negative")
+    if not 0 <= value < math.inf:
+        raise SettingsError(f"{name} is {env[name]}; it must be a number from 0 on")
     return value
 
 

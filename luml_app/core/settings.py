@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -47,7 +48,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Self:
-        """Read ``LUML_*``; `overrides` that are not None win.
+        """Read ``LUML_*``; `overrides` that are not None win. An empty variable is one that is not set.
 
         Raises ConfigurationError, which names the variable, when a value cannot be read.
         """
@@ -55,7 +56,7 @@ class Settings:
         known = {
             name: _read(name, kind, environment)
             for name, kind in _KINDS.items()
-            if PREFIX + name.upper() in environment
+            if environment.get(PREFIX + name.upper())
         }
         settings = cls(**known)
         return replace(settings, **{name: value for name, value in overrides.items() if value is not None})
@@ -91,13 +92,20 @@ _KINDS: dict[str, Any] = {
 
 
 _CHOICES = {"signup": ("open", "invited", "closed")}
+_LEAST = {"port": 0}  # every other number is at least one
 
 
 def _read(name: str, kind: Any, environment: Mapping[str, str]) -> Any:
     variable = PREFIX + name.upper()
+    given = f"{variable}={environment[variable]!r}"
     if name in _CHOICES and environment[variable] not in _CHOICES[name]:
-        raise ConfigurationError(f"{variable}={environment[variable]!r} is none of {', '.join(_CHOICES[name])}.")
+        raise ConfigurationError(f"{given} is none of {', '.join(_CHOICES[name])}.")
     try:
-        return kind(environment[variable])
+        value = kind(environment[variable])
     except ValueError as error:
-        raise ConfigurationError(f"{variable}={environment[variable]!r} is not a {kind.__name__}.") from error
+        raise ConfigurationError(f"{given} is not a {kind.__name__}.") from error
+    if kind is int and value < _LEAST.get(name, 1):
+        raise ConfigurationError(f"{given} must be at least {_LEAST.get(name, 1)}.")
+    if name == "public_url" and not re.match(r"https?://[^/\s]+", value):
+        raise ConfigurationError(f"{given} is not an address; it looks like https://luml.example.com.")
+    return value

@@ -36,7 +36,7 @@ from luml_app.web.house import House
 from luml_app.web.local import LocalApi
 
 SATELLITE = "local"
-PAIR_SECONDS, PATIENT_SECONDS = 180.0, 8.0
+SERVER_SECONDS, PAIR_SECONDS, PATIENT_SECONDS = 180.0, 180.0, 8.0
 RUNTIMES = ("auto", "docker", "process")
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - what the operator has asked for
 _NOT_FOR_SATELLITES = ("LUML_DATABASE_URL", "LUML_SECRET_KEYS", "LUML_API_KEY")
@@ -62,7 +62,7 @@ def up(settings: Settings, *, demo: bool, say: Say) -> int:
         try:
             running = _prepare(house)
             with _password_not_lost(running.user, say):
-                supervisor.start(_server(settings), ready=lambda: _answers(settings))
+                supervisor.start(_server(settings), ready=lambda: _answers(settings), patience=SERVER_SECONDS)
                 satellite = _start_satellite(house, running, home, supervisor, say)
                 say(screen(running, satellite))
         finally:
@@ -136,7 +136,8 @@ def _migrate(house: House) -> None:
     try:
         migrate(house.database)
     except Unavailable as error:
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        cause = error.__cause__ or error
+        reason = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
         raise ConfigurationError(f"The database cannot be reached; is LUML_DATABASE_URL right? {reason}") from error
 
 

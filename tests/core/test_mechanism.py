@@ -124,10 +124,21 @@ class TestSettings:
         found = Settings.from_environment({"LUML_PORT": "81", "LUML_HOME": "/x", "OTHER": "1"}, host="0.0.0.0")
         assert (found.port, found.home, found.host) == (81, Path("/x"), "0.0.0.0")
         assert Settings.from_environment({}, port=None).port == 5010
+        assert Settings.from_environment({"LUML_HOME": ""}).home == Settings().home  # and not the current folder
 
-    def test_a_value_that_cannot_be_read_is_named(self) -> None:
-        with pytest.raises(ConfigurationError, match=r"LUML_PORT='many' is not a int|LUML_PORT"):
-            Settings.from_environment({"LUML_PORT": "many"})
+    @pytest.mark.parametrize(
+        ("variable", "value"),
+        [
+            ("LUML_PORT", "many"),
+            ("LUML_PORT", "-1"),
+            ("LUML_POOL_SIZE", "0"),
+            ("LUML_SIGNED_URL_SECONDS", "-5"),
+            ("LUML_PUBLIC_URL", "luml.example.com"),
+        ],
+    )
+    def test_a_value_that_cannot_be_used_is_named(self, variable: str, value: str) -> None:
+        with pytest.raises(ConfigurationError, match=f"{variable}='{value}'"):
+            Settings.from_environment({variable: value})
 
     def test_the_address(self) -> None:
         assert Settings(host="h", port=1).address == "http://h:1"

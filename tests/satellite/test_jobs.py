@@ -222,10 +222,14 @@ def test_two_satellites_do_not_share_a_folder(our_platform: ContractServer, star
 def test_missing_settings_are_named() -> None:
     with pytest.raises(SettingsError, match="LUML_ADDRESS"):
         from_environment({})
+    with pytest.raises(SettingsError, match="LUML_ADDRESS"):
+        from_environment({"LUML_ADDRESS": "luml.example.com", "SATELLITE_TOKEN": "y"})
+    given = {"LUML_ADDRESS": "http://x", "SATELLITE_TOKEN": "y"}
     with pytest.raises(SettingsError, match="SATELLITE_RUNTIME"):
-        from_environment({"LUML_ADDRESS": "x", "SATELLITE_TOKEN": "y", "SATELLITE_RUNTIME": "podman"})
-    with pytest.raises(SettingsError, match="SATELLITE_PORT"):
-        from_environment({"LUML_ADDRESS": "x", "SATELLITE_TOKEN": "y", "SATELLITE_PORT": "http"})
+        from_environment({**given, "SATELLITE_RUNTIME": "podman"})
+    for value in ("http", "-1", "inf", "nan"):
+        with pytest.raises(SettingsError, match="SATELLITE_PORT"):
+            from_environment({**given, "SATELLITE_PORT": value})
 
 
 @pytest.fixture
