@@ -90,10 +90,9 @@ class DeploymentView(Store):
             self._use_schemas(one.schemas or {})
             return
         inputs = [spec for spec in model.manifest.get("inputs") or [] if isinstance(spec, dict) and "name" in spec]
-        self.param.update(inputs=inputs, values=trial.start_values(inputs, None))
         example = self._stored_example(model)
-        if example:
-            self.param.update(example=example, values=trial.start_values(inputs, example))
+        # At once: an example that came later would replace what somebody has begun to fill in.
+        self.param.update(inputs=inputs, example=example, values=trial.start_values(inputs, example))
 
     def _stored_example(self, model: ArtifactDetails) -> dict[str, Any] | None:
         try:

@@ -96,7 +96,7 @@ def test_search_sort_and_tick(at_home: Watched) -> None:
     at_home.sees("lasso", within="table")
     page.get_by_role("button", name="auc").click()
     page.locator("th[aria-sort=descending]", has_text="auc").wait_for()
-    assert "forest" in page.locator("tbody tr").first.inner_text()
+    page.locator("tbody tr:first-child", has_text="forest").wait_for()
     page.keyboard.press("/")
     page.keyboard.type("lass")
     page.locator("tbody tr", has_text="forest").wait_for(state="detached")
