@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from luml_app.cli.output import ago, as_json, orbit_option, printable, show_json, show_table, size
 
 _TYPES = click.Choice(["model", "dataset", "experiment"])
+_STATUSES = click.Choice(["pending_upload", "uploaded", "pending_deletion", "upload_failed", "deletion_failed"])
 
 
 @click.group()
@@ -19,13 +21,18 @@ def artifacts() -> None:
 @artifacts.command("list")
 @orbit_option
 @click.option("--type", "types", multiple=True, type=_TYPES, help="Only these; may be given several times.")
+@click.option("--status", multiple=True, type=_STATUSES, help="Only in this status; may be given several times.")
+@click.option("--tag", "tags", multiple=True, help="Only with this tag, and with all others that are given.")
 @click.option("--search", help="Only those with this text in name, description or tags.")
+@click.option(
+    "--filter", "expression", help="Only those that fit, as in 'metrics.auc > 0.9 and tags contains \"prod\"'."
+)
 @click.option("--sort", default="created_at", help="A field or a metric to sort by (created_at).")
 @click.option("--ascending", is_flag=True, help="Smallest or oldest first.")
 @click.option("--limit", type=click.IntRange(min=0), default=50, help="At most so many (50); 0 for all.")
 @as_json
 def list_artifacts(
-    orbit: str | None, types: tuple[str, ...], search: str | None, sort: str, ascending: bool, limit: int, as_json: bool
+    orbit: str | None, sort: str, ascending: bool, limit: int, as_json: bool, expression: str | None, **filters: Any
 ) -> None:
     """List the artifacts of an orbit, newest first."""
     from itertools import islice
@@ -33,12 +40,12 @@ def list_artifacts(
     from luml_app.client.http import Client
 
     with Client() as client:
-        wanted = client.orbit(orbit).artifacts(
-            search=search,
-            types=list(types) or None,  # type: ignore[arg-type]  # click has checked them
-            sort_by=sort,
-            order="asc" if ascending else "desc",
-        )
+        chosen: dict[str, Any] = {
+            name: list(value) if isinstance(value, tuple) else value for name, value in filters.items() if value
+        }
+        order = "asc" if ascending else "desc"
+        chosen |= {"filter": expression, "sort_by": sort, "order": order}
+        wanted = client.orbit(orbit).artifacts(**chosen)
         found = list(islice(wanted, limit or None))
     if as_json:
         show_json(found)
@@ -74,6 +81,7 @@ def show(artifact: str, orbit: str | None, as_json: bool) -> None:
         "created": f"{data.created_at:%Y-%m-%d %H:%M:%S %Z} by {data.created_by_user}",
         "tags": ", ".join(data.tags or []),
         **{f"  {name}": value for name, value in sorted(data.extra_values.items())},
+        **{f"  params.{name}": value for name, value in sorted(data.params.items())},
     }
     click.echo(printable(data.name or data.file_name))
     for name, value in facts.items():

@@ -15,7 +15,7 @@ from luml_app.schemas.artifacts import (
     ArtifactCreate,
     ArtifactCreated,
     ArtifactDetails,
-    ArtifactListed,
+    ArtifactPage,
     ArtifactUpdate,
     SignedUrl,
 )
@@ -796,6 +796,7 @@ class Artifacts(Group):
         file_hash: str,
         size: int,
         extra_values: dict[str, Any] | UnsetType = UNSET,
+        params: dict[str, Any] | UnsetType = UNSET,
         name: str | None = None,
         description: str | None = None,
         tags: builtins.list[str] | None = None,
@@ -817,6 +818,7 @@ class Artifacts(Group):
                     file_hash=file_hash,
                     size=size,
                     extra_values=extra_values,
+                    params=params,
                     name=name,
                     description=description,
                     tags=tags,
@@ -838,14 +840,29 @@ class Artifacts(Group):
         collection_ids: builtins.list[Id] | None = None,
         search: str | None = None,
         excluded_tracks: builtins.list[Id] | None = None,
-    ) -> Page[ArtifactListed]:
-        """The artifacts of an orbit. `sort_by` is a field or the name of a metric; numbers only, missing ones last."""
+        text: str | None = None,
+        tags: builtins.list[str] | None = None,
+        type: Literal["model", "experiment", "dataset"] | None = None,
+        status: builtins.list[
+            Literal["pending_upload", "uploaded", "pending_deletion", "upload_failed", "deletion_failed"]
+        ]
+        | None = None,
+        filter: str | None = None,
+        with_total: bool = False,
+    ) -> ArtifactPage:
+        """The artifacts of an orbit that fit all that is asked for.
+
+        `search` is a piece of name, description or tags, `text` words that each occur there, `tags` are tags that the
+        artifact has all of. `filter` is an expression over attributes, metrics and parameters, as in
+        `metrics.auc > 0.9 and tags contains "prod"`. `sort_by` is a field or the name of a metric (or `metrics.…`,
+        `params.…`): numbers only, missing ones last.
+        """
         return self._send(
             Call(
                 "artifacts.list",
                 "GET",
                 "/v1/organizations/{organization_id}/orbits/{orbit_id}/artifacts",
-                Page[ArtifactListed],
+                ArtifactPage,
                 path={"organization_id": organization_id, "orbit_id": orbit_id},
                 query={
                     "types": types,
@@ -856,6 +873,12 @@ class Artifacts(Group):
                     "collection_ids": collection_ids,
                     "search": search,
                     "excluded_tracks": excluded_tracks,
+                    "text": text,
+                    "tags": tags,
+                    "type": type,
+                    "status": status,
+                    "filter": filter,
+                    "with_total": with_total,
                 },
             )
         )
@@ -900,8 +923,10 @@ class Artifacts(Group):
         description: str | UnsetType | None = UNSET,
         tags: builtins.list[str] | UnsetType | None = UNSET,
         status: Literal["uploaded", "upload_failed", "deletion_failed"] | UnsetType | None = UNSET,
+        metrics: dict[str, int | float | None] | UnsetType | None = UNSET,
+        params: dict[str, str | int | float | bool | None] | UnsetType | None = UNSET,
     ) -> Artifact:
-        """Change name, description or tags, or report how an upload or a deletion went.
+        """Change name, description, tags, metrics or parameters, or report how an upload or a deletion went.
 
         Before an upload counts, the server looks into the bucket: without the object, or with another size or
         checksum than announced, the artifact becomes `upload_failed` and the answer is a conflict.
@@ -918,7 +943,15 @@ class Artifacts(Group):
                     "collection_id": collection_id,
                     "artifact_id": artifact_id,
                 },
-                body=body(ArtifactUpdate, name=name, description=description, tags=tags, status=status),
+                body=body(
+                    ArtifactUpdate,
+                    name=name,
+                    description=description,
+                    tags=tags,
+                    status=status,
+                    metrics=metrics,
+                    params=params,
+                ),
             )
         )
 
@@ -2549,6 +2582,7 @@ class AsyncArtifacts(AsyncGroup):
         file_hash: str,
         size: int,
         extra_values: dict[str, Any] | UnsetType = UNSET,
+        params: dict[str, Any] | UnsetType = UNSET,
         name: str | None = None,
         description: str | None = None,
         tags: builtins.list[str] | None = None,
@@ -2570,6 +2604,7 @@ class AsyncArtifacts(AsyncGroup):
                     file_hash=file_hash,
                     size=size,
                     extra_values=extra_values,
+                    params=params,
                     name=name,
                     description=description,
                     tags=tags,
@@ -2591,14 +2626,29 @@ class AsyncArtifacts(AsyncGroup):
         collection_ids: builtins.list[Id] | None = None,
         search: str | None = None,
         excluded_tracks: builtins.list[Id] | None = None,
-    ) -> Page[ArtifactListed]:
-        """The artifacts of an orbit. `sort_by` is a field or the name of a metric; numbers only, missing ones last."""
+        text: str | None = None,
+        tags: builtins.list[str] | None = None,
+        type: Literal["model", "experiment", "dataset"] | None = None,
+        status: builtins.list[
+            Literal["pending_upload", "uploaded", "pending_deletion", "upload_failed", "deletion_failed"]
+        ]
+        | None = None,
+        filter: str | None = None,
+        with_total: bool = False,
+    ) -> ArtifactPage:
+        """The artifacts of an orbit that fit all that is asked for.
+
+        `search` is a piece of name, description or tags, `text` words that each occur there, `tags` are tags that the
+        artifact has all of. `filter` is an expression over attributes, metrics and parameters, as in
+        `metrics.auc > 0.9 and tags contains "prod"`. `sort_by` is a field or the name of a metric (or `metrics.…`,
+        `params.…`): numbers only, missing ones last.
+        """
         return await self._send(
             Call(
                 "artifacts.list",
                 "GET",
                 "/v1/organizations/{organization_id}/orbits/{orbit_id}/artifacts",
-                Page[ArtifactListed],
+                ArtifactPage,
                 path={"organization_id": organization_id, "orbit_id": orbit_id},
                 query={
                     "types": types,
@@ -2609,6 +2659,12 @@ class AsyncArtifacts(AsyncGroup):
                     "collection_ids": collection_ids,
                     "search": search,
                     "excluded_tracks": excluded_tracks,
+                    "text": text,
+                    "tags": tags,
+                    "type": type,
+                    "status": status,
+                    "filter": filter,
+                    "with_total": with_total,
                 },
             )
         )
@@ -2653,8 +2709,10 @@ class AsyncArtifacts(AsyncGroup):
         description: str | UnsetType | None = UNSET,
         tags: builtins.list[str] | UnsetType | None = UNSET,
         status: Literal["uploaded", "upload_failed", "deletion_failed"] | UnsetType | None = UNSET,
+        metrics: dict[str, int | float | None] | UnsetType | None = UNSET,
+        params: dict[str, str | int | float | bool | None] | UnsetType | None = UNSET,
     ) -> Artifact:
-        """Change name, description or tags, or report how an upload or a deletion went.
+        """Change name, description, tags, metrics or parameters, or report how an upload or a deletion went.
 
         Before an upload counts, the server looks into the bucket: without the object, or with another size or
         checksum than announced, the artifact becomes `upload_failed` and the answer is a conflict.
@@ -2671,7 +2729,15 @@ class AsyncArtifacts(AsyncGroup):
                     "collection_id": collection_id,
                     "artifact_id": artifact_id,
                 },
-                body=body(ArtifactUpdate, name=name, description=description, tags=tags, status=status),
+                body=body(
+                    ArtifactUpdate,
+                    name=name,
+                    description=description,
+                    tags=tags,
+                    status=status,
+                    metrics=metrics,
+                    params=params,
+                ),
             )
         )
 

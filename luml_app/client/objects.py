@@ -65,6 +65,16 @@ class ArtifactHandle:
         with bytes_bar(f"Downloading {self.data.name or self.data.file_name}", self.data.size) as progress:
             return download(client.direct, url, target, self.data.file_hash, progress)
 
+    def log(
+        self,
+        metrics: Mapping[str, float | None] | None = None,
+        params: Mapping[str, str | float | bool | None] | None = None,
+    ) -> Self:
+        """Add metrics and parameters, or change them; None removes one, and the others stay."""
+        self.orbit.client.artifacts.update(*self.ids, metrics=dict(metrics or {}), params=dict(params or {}))
+        self.data = type(self).read(self.orbit, self.data.collection_id, self.data.id).data
+        return self
+
     def deploy(
         self,
         name: str | None = None,

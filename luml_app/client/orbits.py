@@ -19,6 +19,7 @@ from luml_app.client.transfers import upload
 from luml_app.schemas.artifacts import ArtifactCreated, ArtifactListed, ArtifactType
 from luml_app.schemas.collections import Collection
 from luml_app.schemas.errors import Conflict, Invalid, LumlError, NotFound, Unavailable
+from luml_app.schemas.fields import SortOrder
 from luml_app.schemas.organizations import OrbitListed
 from luml_app.schemas.satellites import Satellite
 
@@ -75,10 +76,22 @@ class OrbitHandle:
         return self.client.collections.create(*self.ids, name=name, type=type)  # type: ignore[arg-type]
 
     def artifacts(
-        self, search: str | None = None, types: list[ArtifactType] | None = None, **options: Any
+        self,
+        search: str | None = None,
+        types: list[ArtifactType] | None = None,
+        *,
+        filter: str | None = None,
+        sort_by: str = "created_at",
+        order: SortOrder = "desc",
+        **options: Any,
     ) -> Iterator[ArtifactListed]:
-        """All artifacts that fit, page by page; `options` as of `client.artifacts.list`."""
-        wanted: dict[str, Any] = {"limit": 100, **options, "search": search, "types": types}
+        """All artifacts that fit, fetched page by page as you go on.
+
+        `filter` is an expression such as ``metrics.auc > 0.9 and tags contains "prod"``, `sort_by` a field or a metric;
+        `options` as of `client.artifacts.list`. Raises Invalid for a faulty filter, and shows where the fault is.
+        """
+        chosen: dict[str, Any] = {"search": search, "types": types, "filter": filter}
+        wanted: dict[str, Any] = {"limit": 100, **options, **chosen, "sort_by": sort_by, "order": order}
         return pages(lambda cursor: self.client.artifacts.list(*self.ids, cursor=cursor, **wanted))
 
     def artifact(self, name: str | UUID) -> ArtifactHandle:
@@ -105,9 +118,11 @@ class OrbitHandle:
         description: str | None = None,
         tags: list[str] | None = None,
         metrics: Mapping[str, float] | None = None,
+        params: Mapping[str, str | float | bool] | None = None,
     ) -> ArtifactHandle:
         """Store a file: a model, a dataset or an experiment. Its type follows from its content.
 
+        `metrics` and `params` are added to those that the file holds; artifacts are filtered and sorted by them.
         `collection` is a name, created if missing; by default "models", "datasets" or "experiments".
         Raises `PackagingError` for a file that is none of them, `TransferError` when the bytes do not arrive.
         """
@@ -128,6 +143,7 @@ class OrbitHandle:
             file_hash=info.file_hash,
             size=info.size,
             extra_values={**info.extra_values, **_numbers(metrics or {})},
+            params={**info.params, **(params or {})},
             name=name or info.manifest.get("name") or path.stem,
             description=description,
             tags=tags,

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -44,6 +44,7 @@ class Database:
             json_serializer=_dumps,
             json_deserializer=msgspec.json.decode,
         )
+        event.listen(self.engine, "do_execute", _plan_anew)
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
@@ -61,6 +62,18 @@ class Database:
     def close(self) -> None:
         """Close the idle connections."""
         self.engine.dispose()
+
+
+def _plan_anew(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+    """Run a statement with the option ``plan_anew`` without preparing it.
+
+    After some runs PostgreSQL may settle on one plan of a prepared statement for all values, as if a tag of all
+    artifacts were as rare as a tag of one. Searches are planned for the values that they have.
+    """
+    if not context.execution_options.get("plan_anew"):
+        return False
+    cursor.execute(statement, parameters, prepare=False)
+    return True
 
 
 def _psycopg_url(url: str) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -276,6 +277,7 @@ artifacts = Table(
     Column("size", BigInteger, nullable=False),
     Column("manifest", JSONB, nullable=False, info=_BULKY),
     Column("extra_values", JSONB, nullable=False),
+    Column("params", JSONB, nullable=False, server_default="{}"),
     Column("tags", ARRAY(Text)),
     Column("status", Text, nullable=False),
     Column("bucket_location", Text, nullable=False),
@@ -286,9 +288,41 @@ artifacts = Table(
     _one_of("type", "model", "experiment", "dataset"),
     _one_of("status", "pending_upload", "uploaded", "pending_deletion", "upload_failed", "deletion_failed"),
     UniqueConstraint("bucket_secret_id", "bucket_location"),
-    Index(None, "collection_id", "created_at"),
-    Index(None, "orbit_id", "created_at"),
+    Index(None, "collection_id", "created_at", "id"),
+    Index(None, "orbit_id", "created_at", "id"),
+    Index(None, "orbit_id", "name", "id"),
+    Index(None, "orbit_id", "size", "id"),
+    Index(None, "orbit_id", "id"),
     Index(None, "orbit_id", "file_hash"),
+)
+# Pieces of text and whole tags, hashed together with the orbit: a search never meets what is another tenant's.
+Index(
+    "artifacts_search_idx",
+    func.luml_search_keys(artifacts.c.orbit_id, artifacts.c.name, artifacts.c.description, artifacts.c.tags),
+    postgresql_using="gin",
+)
+
+# What is in `artifacts.extra_values` and `.params`, once more, one row per value, so that filters and sorts by any of
+# them run on an index. Written in the statement that writes the artifact: see `resources.artifact_values`.
+artifact_values = Table(
+    "artifact_values",
+    metadata,
+    Column("artifact_id", Uuid, ForeignKey("artifacts.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, primary_key=True),  # as in a filter: metrics.auc, params.depth
+    Column("orbit_id", Uuid, nullable=False),
+    Column("number", Double),
+    Column("text", Text),
+    Index(
+        "artifact_values_number_idx",
+        "orbit_id",
+        "name",
+        "number",
+        "artifact_id",
+        postgresql_where=text("number IS NOT NULL"),
+    ),
+    Index(
+        "artifact_values_text_idx", "orbit_id", "name", "text", "artifact_id", postgresql_where=text("text IS NOT NULL")
+    ),
 )
 
 tracks = Table(

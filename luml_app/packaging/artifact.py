@@ -13,7 +13,8 @@ class ArtifactInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     `manifest` as stored, with patches applied; `file_index` maps each member to ``[offset, size]``; `file_hash` is the
     SHA-256 in hex; `size` in bytes; `type` is ``model``, ``dataset`` or ``experiment``; `extra_values` holds the
-    numbers by which artifacts are sorted and filtered (NaN and infinities included).
+    numbers by which artifacts are sorted and filtered (NaN and infinities included); `params` holds what an experiment
+    was run with.
     """
 
     manifest: dict[str, Any]
@@ -22,6 +23,7 @@ class ArtifactInfo(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     type: str
     extra_values: dict[str, float]
+    params: dict[str, Any] = {}
 
 
 class SavedArtifact(ArtifactInfo, frozen=True, kw_only=True):

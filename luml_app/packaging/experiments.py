@@ -22,7 +22,7 @@ from luml_app.packaging import metadata
 from luml_app.packaging.archive import ArchiveWriter, replacing
 from luml_app.packaging.artifact import SavedArtifact
 from luml_app.packaging.errors import PackagingError
-from luml_app.packaging.metrics_database import SCHEMA, USER_VERSION, last_metrics
+from luml_app.packaging.metrics_database import SCHEMA, USER_VERSION, last_metrics, logged_params
 
 # One statement, so that two processes that log at once never take the same step.
 _LOG_METRIC = """
@@ -92,7 +92,7 @@ class Experiment:
         with tempfile.TemporaryDirectory(prefix="luml_experiment_") as folder, replacing(path) as temporary:
             snapshot = Path(folder) / "exp.db"
             with self._lock:
-                values = last_metrics(self._database)
+                values, logged = last_metrics(self._database), logged_params(self._database)
                 names = [row[0] for row in self._database.execute("SELECT name FROM attachments ORDER BY name")]
                 _copy_database(self._database, snapshot)
             manifest = self._manifest(description)
@@ -105,6 +105,7 @@ class Experiment:
             size=writer.size,
             type="experiment",
             extra_values=values,
+            params=logged,
         )
 
     def close(self) -> None:

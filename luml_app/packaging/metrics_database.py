@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 import sqlite3
@@ -9,6 +10,7 @@ import tempfile
 import zipfile
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from luml_app.packaging.archive import Archive
 
@@ -66,17 +68,40 @@ def last_metrics(connection: sqlite3.Connection) -> dict[str, float]:
     return {key: value for key, value in values.items() if isinstance(value, int | float)}
 
 
-def last_values(archive: Archive, member: str) -> dict[str, float]:
-    """`last_metrics` of the zipped database in `member` of an archive; nothing when it is no readable database."""
+def logged_params(connection: sqlite3.Connection) -> dict[str, Any]:
+    """The parameters that were logged, each of the type that it had; as text where that cannot be read back."""
+    rows = connection.execute("SELECT key, value, value_type FROM static_params ORDER BY key").fetchall()
+    return {str(key): _param(value, kind) for key, value, kind in rows}
+
+
+def _param(text: Any, kind: str | None) -> Any:
+    try:
+        match kind:
+            case "bool":
+                return str(text).lower() in ("true", "1")
+            case "int" | "float":
+                number = int(text) if kind == "int" else float(text)
+                return number if math.isfinite(number) else str(text)
+            case "json":
+                return json.loads(text)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    return None if text is None else str(text)
+
+
+def last_values(archive: Archive, member: str) -> tuple[dict[str, float], dict[str, Any]]:
+    """`last_metrics` and `logged_params` of the zipped database in `member` of an archive; nothing when it is no
+    readable database.
+    """
     with tempfile.TemporaryDirectory(prefix="luml_experiment_") as folder:
         packed, database = Path(folder) / "exp.db.zip", Path(folder) / "exp.db"
         packed.write_bytes(archive.read(member, limit=_MAX_PACKED))
         try:
             _unzip(packed, database)
             with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-                return last_metrics(connection)
+                return last_metrics(connection), logged_params(connection)
         except (zipfile.BadZipFile, sqlite3.Error, StopIteration, NotImplementedError, EOFError):
-            return {}
+            return {}, {}
 
 
 def _unzip(packed: Path, database: Path) -> None:

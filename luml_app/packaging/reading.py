@@ -25,13 +25,15 @@ def read_artifact(path: str | Path) -> ArtifactInfo:
     and `FileNotFoundError` when there is none.
     """
     archive = Archive(path)
+    extra_values, params = searchable_values(archive)
     return ArtifactInfo(
         type=artifact_type(archive.index, archive.manifest),
         manifest=archive.manifest,
         file_index=archive.index,
         file_hash=archive.sha256(),
         size=archive.size,
-        extra_values=extra_values(archive),
+        extra_values=extra_values,
+        params=params,
     )
 
 
@@ -48,13 +50,18 @@ def artifact_type(members: Iterable[str], manifest: Mapping[str, Any]) -> str:
     )
 
 
-def extra_values(archive: Archive) -> dict[str, float]:
-    """The searchable numbers of an archive: a dataset's own, last metrics of experiments, then registry metrics."""
+def searchable_values(archive: Archive) -> tuple[dict[str, float], dict[str, Any]]:
+    """The searchable numbers of an archive: a dataset's own, last metrics of experiments, then registry metrics; and
+    the parameters of experiments.
+    """
     payload = archive.manifest.get("payload")
     found = numbers(payload.get("metrics")) if isinstance(payload, dict) else {}
+    params: dict[str, Any] = {}
     for name in sorted(filter(_EXPERIMENT_NAME.fullmatch, archive.index)):
-        found |= last_values(archive, name)
-    return found | registry_metrics(_meta_entries(archive))
+        last, logged = last_values(archive, name)
+        found |= last
+        params |= logged
+    return found | registry_metrics(_meta_entries(archive)), params
 
 
 def _meta_entries(archive: Archive) -> Iterator[Any]:

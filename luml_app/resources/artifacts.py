@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Numeric, and_, bindparam, case, cast, delete, func, insert, literal, or_, select, true, update
+from sqlalchemy import bindparam, case, delete, func, insert, literal, select, true, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from luml_app.core import tables as t
 from luml_app.core.events import difference
 from luml_app.core.ids import new_id
 from luml_app.core.operations import Resource, operation
-from luml_app.core.paging import fetch_page
 from luml_app.core.prepared import Prepared
+from luml_app.resources.artifact_search import Wanted, find_page
+from luml_app.resources.artifact_values import check_count, insert_values, merge_values, old_values, sent_values
 from luml_app.resources.changes import sent
 from luml_app.resources.collections import TOTAL, collection_of
 from luml_app.resources.deployments import deployments_of_artifact
 from luml_app.resources.limits import check_limit
 from luml_app.resources.manifests import type_of
-from luml_app.resources.searching import contains
 from luml_app.schemas.artifacts import (
     Artifact,
     ArtifactCreate,
     ArtifactCreated,
     ArtifactDetails,
     ArtifactListed,
+    ArtifactPage,
+    ArtifactStatus,
     ArtifactType,
     ArtifactUpdate,
     SignedUrl,
@@ -34,8 +37,8 @@ from luml_app.schemas.artifacts import (
 )
 from luml_app.schemas.buckets import Upload
 from luml_app.schemas.deployments import DeploymentBase
-from luml_app.schemas.errors import BadRequest, Conflict, Invalid
-from luml_app.schemas.fields import Limit, Page, SortOrder
+from luml_app.schemas.errors import BadRequest, Conflict
+from luml_app.schemas.fields import Limit, SortOrder
 from luml_app.storage.opening import open_bucket
 from luml_app.storage.parts import is_multipart
 
@@ -43,8 +46,9 @@ _ORBIT = "/v1/organizations/{organization_id}/orbits/{orbit_id}"
 _ALL = _ORBIT + "/collections/{collection_id}/artifacts"
 _ONE = _ALL + "/{artifact_id}"
 _REMEMBERED = ("name", "file_name", "file_hash", "size", "bucket_secret_id", "bucket_location")
-_COLUMNS = ("created_at", "name", "description", "size", "type", "status", "file_name", "updated_at")
 Types = list[ArtifactType]
+Statuses = list[ArtifactStatus]
+Texts = list[str]
 Ids = list[UUID]
 
 
@@ -60,6 +64,8 @@ class Artifacts(Resource):
             raise BadRequest(
                 f"This collection is for {collection.type.replace('_', ' and ')} artifacts, not for a {kind}."
             )
+        check_count(body.extra_values, "extra_values")
+        check_count(body.params, "params")
         check_limit(self.scope, "artifacts")
         row = self._insert(body, kind)
         self.scope.record("artifact.create", row.id, after={"name": row.name, "type": kind, "size": row.size})
@@ -76,23 +82,41 @@ class Artifacts(Resource):
         collection_ids: Ids | None = None,
         search: str | None = None,
         excluded_tracks: Ids | None = None,
-    ) -> Page[ArtifactListed]:
-        """The artifacts of an orbit. `sort_by` is a field or the name of a metric; numbers only, missing ones last."""
-        a = t.artifacts
-        wanted = [a.c.orbit_id == self.scope.orbit_id]
-        wanted += [a.c.type.in_(types)] if types else []
-        wanted += [a.c.collection_id.in_(collection_ids)] if collection_ids else []
-        wanted += [or_(*(contains(a.c[name], search) for name in ("name", "description", "tags")))] if search else []
-        if excluded_tracks:
-            e = t.track_entries
-            wanted.append(~select(1).where(e.c.artifact_id == a.c.id, e.c.track_id.in_(excluded_tracks)).exists())
-        query = _slim().where(and_(*wanted))
-        mark = ("artifacts", self.scope.orbit_id, sort_by, types, collection_ids, search, excluded_tracks)
-        rows, following = fetch_page(
-            self.db, query, sort=_sort(sort_by), key=a.c.id, order=order, limit=limit, cursor=cursor, mark=mark
+        text: str | None = None,
+        tags: Texts | None = None,
+        type: ArtifactType | None = None,
+        status: Statuses | None = None,
+        filter: str | None = None,
+        with_total: bool = False,
+    ) -> ArtifactPage:
+        """The artifacts of an orbit that fit all that is asked for.
+
+        `search` is a piece of name, description or tags, `text` words that each occur there, `tags` are tags that the
+        artifact has all of. `filter` is an expression over attributes, metrics and parameters, as in
+        `metrics.auc > 0.9 and tags contains "prod"`. `sort_by` is a field or the name of a metric (or `metrics.…`,
+        `params.…`): numbers only, missing ones last.
+        """
+        wanted = Wanted(
+            orbit_id=self.scope.orbit_id,
+            types=types,
+            type=type,
+            status=status,
+            tags=tags,
+            collection_ids=collection_ids,
+            excluded_tracks=excluded_tracks,
+            search=search,
+            text=text,
+            filter=filter,
+            sort_by=sort_by,
+            order=order,
+            limit=limit,
+            cursor=cursor,
+            with_total=with_total,
         )
+        rows, following, total = find_page(self.db, wanted, _slim())
         deployments = self._deployments_of([row.id for row in rows])
-        return Page(items=[_listed(row, deployments.get(row.id, [])) for row in rows], cursor=following)
+        items = [_listed(row, deployments.get(row.id, [])) for row in rows]
+        return ArtifactPage(items=items, cursor=following, total=total)
 
     @operation(f"GET {_ORBIT}/artifacts/{{artifact_id}}", needs="artifact:read", whole=True)
     def find(self) -> Artifact:
@@ -114,27 +138,28 @@ class Artifacts(Resource):
 
     @operation(f"PATCH {_ONE}", needs="artifact:update", whole=True)
     def update(self, body: ArtifactUpdate) -> Artifact:
-        """Change name, description or tags, or report how an upload or a deletion went.
+        """Change name, description, tags, metrics or parameters, or report how an upload or a deletion went.
 
         Before an upload counts, the server looks into the bucket: without the object, or with another size or
         checksum than announced, the artifact becomes `upload_failed` and the answer is a conflict.
         """
         one = self.scope.row(t.artifacts)
-        wanted = sent(body, t.artifacts)
+        values, wanted = sent_values(body), sent(body, t.artifacts)
+        wanted.pop("params", None)
         if "status" in wanted:
             wanted["status"] = self._checked_status(one, wanted["status"])
         if self.scope.refusal is not None:
-            wanted = {"status": wanted["status"]}
+            wanted, values = {"status": wanted["status"]}, {}
         before, changed = difference(one.columns, wanted)
-        if not changed:
+        if not changed and not values:
             return artifact_of(one)
         a = t.artifacts
         same = a.c.status == one.status if "status" in changed else true()
         done = update(a).where(a.c.id == one.id, same).values(**changed, updated_at=func.now()).returning(a)
-        row = self.db.execute(done).one_or_none()
+        row = self.db.execute(merge_values(done, values) if values else done).one_or_none()
         if row is None:
             raise Conflict("The artifact's status changed in the same moment; look again.")
-        self.scope.record("artifact.update", row.id, before=before, after=changed)
+        self.scope.record("artifact.update", row.id, before=before | old_values(one, values), after=changed | values)
         return artifact_of(row)
 
     @operation(f"GET {_ONE}/download-url", needs="artifact:read")
@@ -183,7 +208,8 @@ class Artifacts(Resource):
         }
         new = insert(t.artifacts).values(**columns).returning(t.artifacts).cte("new")
         bucket = [column.label(f"bucket_{column.name}") for column in t.buckets.c]
-        return self.db.execute(select(new, *bucket).join(t.buckets, t.buckets.c.id == new.c.bucket_secret_id)).one()
+        query = select(new, *bucket).join(t.buckets, t.buckets.c.id == new.c.bucket_secret_id)
+        return self.db.execute(query.add_cte(insert_values(new))).one()
 
     def _upload(self, row: Any) -> Upload:
         storage = open_bucket(_BucketOf(row), self.scope.keys, self.scope.settings)
@@ -308,6 +334,7 @@ def _suffix(file_name: str) -> str:
 _BULKY: dict[str, Any] = {"inputs": [], "outputs": [], "dynamic_attributes": [], "env_vars": []}
 
 
+@cache
 def _slim() -> Any:
     """Columns of a list: a manifest without its bulk still has the shape that clients check, and no file index."""
     a = t.artifacts
@@ -325,13 +352,3 @@ def _listed(row: Any, deployments: Any) -> ArtifactListed:
         if name not in {"file_index", "deployments"}
     }
     return ArtifactListed(**own, deployments=deployments)
-
-
-def _sort(name: str) -> Any:
-    a = t.artifacts
-    if name in _COLUMNS:
-        return a.c[name]
-    if not 1 <= len(name) <= 200 or "\0" in name:
-        raise Invalid.field("sort_by", "Give the name of a field or of a metric.", where="query")
-    value = a.c.extra_values[name]
-    return case((func.jsonb_typeof(value) == "number", cast(value.astext, Numeric)))

@@ -13,6 +13,7 @@ from luml_app.schemas.fields import (
     Document,
     Literal,
     Meta,
+    Page,
     Record,
     Struct,
     Tags,
@@ -25,6 +26,7 @@ ArtifactStatus = Literal["pending_upload", "uploaded", "pending_deletion", "uplo
 ArtifactStatusUpdate = Literal["uploaded", "upload_failed", "deletion_failed"]
 ArtifactName = Annotated[str, Meta(min_length=1, max_length=255)]
 FileName = Annotated[str, Meta(max_length=255, pattern=r"""^[^:"*`~#%;'^]+\.[^\s:"*`~#%;'^]+$""")]
+ValueName = Annotated[str, Meta(min_length=1, max_length=200)]
 FileIndex = dict[str, tuple[int, int]]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}$", max_length=64)]
 
@@ -49,6 +51,13 @@ class ArtifactListed(Record, kw_only=True):
     unique_identifier: str
     created_by_user: str | None = None
     deployments: list[DeploymentBase] = []
+    params: Document = {}
+
+
+class ArtifactPage(Page[ArtifactListed], kw_only=True):
+    """One page of artifacts, and the `total` of all pages if it was asked for."""
+
+    total: int | None = None
 
 
 class Artifact(Record, kw_only=True):
@@ -65,6 +74,7 @@ class Artifact(Record, kw_only=True):
     status: ArtifactStatus
     tags: list[str] | None = None
     extra_values: Document
+    params: Document
     manifest: Document
     bucket_location: str
     unique_identifier: str
@@ -89,7 +99,10 @@ class ArtifactDetails(Artifact, kw_only=True):
 
 
 class ArtifactCreate(Struct, kw_only=True):
-    """An artifact that is about to be uploaded."""
+    """An artifact that is about to be uploaded.
+
+    `extra_values` are its metrics, `params` what it was made with: numbers, texts, booleans, each under its name.
+    """
 
     file_name: FileName
     manifest: Document
@@ -97,6 +110,7 @@ class ArtifactCreate(Struct, kw_only=True):
     file_hash: Sha256
     size: Annotated[int, Meta(ge=1, le=5 * 1024**4)]
     extra_values: Document = {}
+    params: Document = {}
     name: ArtifactName | None = None
     description: Description | None = None
     tags: Tags | None = None
@@ -111,12 +125,18 @@ class ArtifactCreated(Struct, kw_only=True):
 
 
 class ArtifactUpdate(Struct, kw_only=True):
-    """Changes of an artifact; what is not sent stays. `status` reports how an upload or a deletion went."""
+    """Changes of an artifact; what is not sent stays. `status` reports how an upload or a deletion went.
+
+    `metrics` (in `extra_values`) and `params` are merged with what is there: each name that is sent gets its value,
+    null removes it, and the others stay.
+    """
 
     name: ArtifactName | UnsetType | None = UNSET
     description: Description | UnsetType | None = UNSET
     tags: Tags | UnsetType | None = UNSET
     status: ArtifactStatusUpdate | UnsetType | None = UNSET
+    metrics: dict[ValueName, int | float | None] | UnsetType | None = UNSET
+    params: dict[ValueName, str | int | float | bool | None] | UnsetType | None = UNSET
 
 
 class SignedUrl(Struct, kw_only=True):

@@ -21,6 +21,7 @@ PAGES = (
     "concepts",
     "python",
     "cli",
+    "search",
     "rest",
     "accounts",
     "buckets",

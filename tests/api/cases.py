@@ -233,10 +233,13 @@ def _(stage: Stage) -> Case:
 
 
 plain("artifacts.create", announced())
-plain("artifacts.list", search="a", sort_by="accuracy", types=["model"])
+EXPRESSION = (
+    'metrics.accuracy > 0.5 and not (tags contains "odd" or params.depth in (1, 2)) and created_at > "2026-01-01"'
+)
+plain("artifacts.list", search="a", sort_by="accuracy", types=["model"], filter=EXPRESSION, with_total=True)
 plain("artifacts.find")
 plain("artifacts.get")
-plain("artifacts.update", {"description": "sleepy", "tags": []})
+plain("artifacts.update", {"description": "sleepy", "tags": [], "metrics": {"f1": 1}, "params": {"depth": None}})
 plain("artifacts.download_url")
 for name in ("artifacts.delete_url", "artifacts.delete", "artifacts.force_delete"):
     CASES[name] = lambda stage: Case(path={"artifact_id": stage.spare.id})

@@ -1,7 +1,7 @@
 """A crowd of artifacts in Alice's orbit, inserted by the database itself: 100,000 rows within seconds.
 
 Every artifact is a model of some 700 bytes of manifest and file index, in one of ten collections, with three metrics,
-two tags and a description. All numbers follow from the row's own, so that two runs have the same data.
+two parameters, two tags and a description. All numbers follow from the row's own, so that two runs have the same data.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FROM generate_series(1, :collections) n
 _ARTIFACTS = text("""
 INSERT INTO artifacts (
     id, collection_id, orbit_id, bucket_secret_id, type, name, description, file_name, file_hash, file_index, size,
-    manifest, extra_values, tags, status, bucket_location, unique_identifier, created_by_user, created_at
+    manifest, extra_values, params, tags, status, bucket_location, unique_identifier, created_by_user, created_at
 )
 SELECT
     cast(lpad(to_hex(1750000000000 + n * 60000), 12, '0') || '7000' || '8000' || lpad(to_hex(n), 12, '0') AS uuid),
@@ -37,9 +37,19 @@ SELECT
         'loss', round(cast((n * 104729 % 99991) / 9999.1 AS numeric), 6),
         'epochs', n % 100
     ),
+    jsonb_build_object('depth', n % 12, 'optimizer', (ARRAY['adam', 'sgd', 'lion'])[1 + CAST(n AS int) % 3]),
     ARRAY['team-' || n % 20, CASE WHEN n % 10 = 0 THEN 'prod' ELSE 'dev' END],
     'uploaded', 'crowd/' || n, md5(CAST(n AS text)), 'Alice', timestamptz '2025-06-15' + n * interval '1 minute'
 FROM generate_series(CAST(1 AS bigint), :size) n
+""")
+_VALUES = text("""
+INSERT INTO artifact_values (artifact_id, name, orbit_id, number, text)
+SELECT a.id, part.name || '.' || one.key, a.orbit_id,
+    CASE jsonb_typeof(one.value) WHEN 'number' THEN CAST(one.value AS double precision) END,
+    CASE jsonb_typeof(one.value) WHEN 'string' THEN one.value #>> '{}' END
+FROM artifacts a
+CROSS JOIN LATERAL (VALUES ('metrics', extra_values), ('params', params)) part (name, document)
+CROSS JOIN LATERAL jsonb_each(part.document) one
 """)
 _MANIFEST = (
     '{"variant": "pyfunc", "producer_name": "benchmarks", "producer_version": "1", "producer_tags": [], '
@@ -60,6 +70,7 @@ def fill(url: str, size: int) -> None:
         with database.write() as db:
             db.execute(_COLLECTIONS, place)
             db.execute(_ARTIFACTS, {**place, "size": size, "manifest": _MANIFEST})
+            db.execute(_VALUES)
         with database.read() as db:
             db.execute(text("VACUUM ANALYZE"))
     finally:

@@ -1,0 +1,232 @@
+"""Lists of artifacts: filters, sorts and pages that cost the same with a thousand artifacts and with a million.
+
+How a page is found, in one statement::
+
+    near     the next thousand rows in the wanted order, straight from an index; those of them that fit
+    full     only if these were too few: all that fit, by whichever index the planner likes best
+    missing  only if that was not enough: what has no value to sort by, in the order of the ids
+
+Where many rows fit, `near` is enough and cheap; where few fit, `full` has few to sort. So neither depends on how well
+the planner guesses how many that will be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import FromClause, Select, cast, func, literal, null, select, true, union_all
+
+from luml_app.core import tables as t
+from luml_app.core.paging import Cursor, beyond, read_cursor, write_cursor
+from luml_app.resources.artifact_values import GROUPS
+from luml_app.resources.filtering import condition, has_piece, has_tag, hint_of_tags, hints, hints_of_piece
+from luml_app.schemas.errors import Invalid
+from luml_app.schemas.fields import SortOrder
+from luml_app.schemas.filters import MAX_NAME, Filter, parse
+
+FIELDS = ("created_at", "name", "description", "size", "type", "status", "file_name", "updated_at")
+NEAR = 1000
+MAX_WORDS = 20
+_SEARCHED = ("name", "description", "tags")
+_WALKED = t.artifacts.alias("walked")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is asked for: filters that all must hold, order and place."""
+
+    orbit_id: UUID
+    types: list[Any] | None = None
+    type: Any | None = None
+    status: list[Any] | None = None
+    tags: list[str] | None = None
+    collection_ids: list[UUID] | None = None
+    excluded_tracks: list[UUID] | None = None
+    search: str | None = None
+    text: str | None = None
+    filter: str | None = None
+    sort_by: str = "created_at"
+    order: SortOrder = "desc"
+    limit: int = 50
+    cursor: str | None = None
+    with_total: bool = False
+
+    @property
+    def pieces(self) -> list[str]:
+        """Pieces of text, each of which must be found in name, description or tags."""
+        return [*([self.search] if self.search else []), *(self.text or "").split()[:MAX_WORDS]]
+
+    @property
+    def mark(self) -> tuple[Any, ...]:
+        """What a cursor belongs to."""
+        lists = (self.types, self.status, self.tags, self.collection_ids, self.excluded_tracks)
+        return ("artifacts", self.orbit_id, self.sort_by, self.type, *lists, self.search, self.text, self.filter)
+
+
+def find_page(db: Any, wanted: Wanted, columns: Select[Any]) -> tuple[list[Any], str | None, int | None]:
+    """The rows of a page with these `columns` of artifacts, the cursor of the next one, and the total if asked for.
+
+    Raises Invalid for a filter or sort that is none, BadRequest for a cursor that is none.
+    """
+    page = _Page(wanted)
+    rows = list(db.execute(page.statement(columns), execution_options={"plan_anew": True}))
+    total = rows[0].total if wanted.with_total else None
+    rows = [row for row in rows if row.id is not None]
+    if len(rows) <= wanted.limit:
+        return rows, None, total
+    last = rows[wanted.limit - 1]
+    return rows[: wanted.limit], write_cursor(last.sorted_by, last.id, wanted.order, wanted.mark), total
+
+
+class _Page:
+    """The statement of one page."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
+        self.count = wanted.limit + 1
+        self.sort, self.walk = _sort(wanted.sort_by, wanted.orbit_id)
+        tree = parse(wanted.filter) if wanted.filter else None
+        self.fits = _conditions(wanted, tree)
+        self.hints = _hints(wanted, tree)
+        self.cursor: Cursor | None = None
+        if wanted.cursor:
+            self.cursor = read_cursor(wanted.cursor, self.sort.value, wanted.order, wanted.mark)
+
+    def statement(self, columns: Select[Any]) -> Select[Any]:
+        """The page with these columns of artifacts."""
+        page = union_all(*self._parts()).cte("page")
+        found = columns.add_columns(page.c.value.label("sorted_by")).join(page, page.c.id == t.artifacts.c.id)
+        if self.wanted.with_total:
+            return self._beside_total(found.subquery("listed"))
+        by, then = self._ordered(page.c.value, page.c.id)
+        return found.order_by(by.nulls_last(), then)
+
+    def _beside_total(self, found: Any) -> Select[Any]:
+        """The total in every row, and in one that is otherwise empty when the page is."""
+        a = t.artifacts
+        here = a.c.orbit_id == self.wanted.orbit_id
+        total = (
+            select(func.count().label("total")).select_from(a).where(here, *self.fits, *self.hints).subquery("counted")
+        )
+        by, then = self._ordered(found.c.sorted_by, found.c.id)
+        query = select(total.c.total, found).select_from(total.outerjoin(found, true()))
+        return query.order_by(by.nulls_last(), then)
+
+    def _parts(self) -> list[Select[Any]]:
+        """What the page is put together from. Each is looked for only when those before it were not enough."""
+        parts: list[Select[Any]] = []
+        found: Any = literal(0)
+        if self.cursor is None or self.cursor.value is not None:
+            parts = self._present()
+            found = select(func.count()).select_from(union_all(*parts).subquery()).correlate(None).scalar_subquery()
+        if self.sort.missing is not None:
+            missing = self._missing().where(found < self.count)
+            parts.append(select(missing.cte("missing")))
+        return parts
+
+    def _present(self) -> list[Select[Any]]:
+        full = self._full()
+        if not self.fits:
+            return [select(full.cte("full_page"))]
+        near = self._near().cte("near")
+        enough = select(func.count()).select_from(near).correlate(None).scalar_subquery() >= self.count
+        return [select(near).where(enough), select(full.where(~enough).cte("full_page"))]
+
+    def _near(self) -> Select[Any]:
+        step = self._from_index(self.walk).limit(NEAR).subquery("step")
+        a = t.artifacts
+        query = select(step.c.id, step.c.value).join(a, a.c.id == step.c.id).where(*self.fits)
+        return query.order_by(*self._ordered(step.c.value, step.c.id)).limit(self.count)
+
+    def _full(self) -> Select[Any]:
+        query, a = self._from_index(self.sort), t.artifacts
+        if self.sort.rows is not a:
+            query = query.join(a, a.c.id == self.sort.key)
+        return query.where(*self.fits, *self.hints).limit(self.count)
+
+    def _from_index(self, sort: Sort) -> Select[Any]:
+        query = select(sort.key.label("id"), sort.value.label("value")).select_from(sort.rows).where(*sort.where)
+        if self.cursor is not None:
+            query = query.where(beyond(self.cursor, sort.value, sort.key, self.wanted.order))
+        return query.order_by(*self._ordered(sort.value, sort.key))
+
+    def _missing(self) -> Select[Any]:
+        a = t.artifacts
+        query = select(a.c.id, cast(null(), self.sort.value.type).label("value"))
+        query = query.where(a.c.orbit_id == self.wanted.orbit_id, self.sort.missing, *self.fits, *self.hints)
+        ascending = self.wanted.order == "asc"
+        if self.cursor is not None and self.cursor.value is None:
+            query = query.where(a.c.id > self.cursor.id if ascending else a.c.id < self.cursor.id)
+        return query.order_by(a.c.id.asc() if ascending else a.c.id.desc()).limit(self.count)
+
+    def _ordered(self, value: Any, key: Any) -> tuple[Any, Any]:
+        """Both in one direction, as an index of both can be walked."""
+        return (value.asc(), key.asc()) if self.wanted.order == "asc" else (value.desc(), key.desc())
+
+
+@dataclass(frozen=True)
+class Sort:
+    """An order that an index holds: `value`, then `key`, of those `rows` that are `where`.
+
+    `missing` is the condition of the artifacts that have no value to sort by; None when all have one.
+    """
+
+    rows: FromClause
+    value: Any
+    key: Any
+    where: tuple[Any, ...]
+    missing: Any = None
+
+
+def _sort(name: str, orbit_id: UUID) -> tuple[Sort, Sort]:
+    """The order, and the same once more for a walk beside the table of artifacts. Raises Invalid."""
+    if name in FIELDS:
+        return _by_field(name, orbit_id, t.artifacts), _by_field(name, orbit_id, _WALKED)
+    if not 1 <= len(name) <= MAX_NAME or "\0" in name:
+        raise Invalid.field("sort_by", "Give the name of a field or of a metric.", where="query")
+    group, dot, _ = name.partition(".")
+    sort = _by_number(name if dot and group in GROUPS else f"metrics.{name}", orbit_id)
+    return sort, sort
+
+
+def _by_field(name: str, orbit_id: UUID, artifacts: Any) -> Sort:
+    value, here = artifacts.c[name], artifacts.c.orbit_id == orbit_id
+    if not value.nullable:
+        return Sort(artifacts, value, artifacts.c.id, (here,))
+    return Sort(artifacts, value, artifacts.c.id, (here, value.is_not(None)), value.is_(None))
+
+
+def _by_number(name: str, orbit_id: UUID) -> Sort:
+    v = t.artifact_values
+    where = (v.c.orbit_id == orbit_id, v.c.name == name, v.c.number.is_not(None))
+    one = v.alias("one")
+    has = select(1).where(one.c.artifact_id == t.artifacts.c.id, one.c.name == name, one.c.number.is_not(None))
+    return Sort(v, v.c.number, v.c.artifact_id, where, ~has.exists())
+
+
+def _conditions(wanted: Wanted, tree: Filter | None) -> list[Any]:
+    """What a row must fulfil."""
+    a = t.artifacts
+    found: list[Any] = [a.c[name].in_(values) for name, values in _among(wanted).items() if values]
+    found += [has_tag(tag) for tag in wanted.tags or []]
+    found += [has_piece(piece, *_SEARCHED) for piece in wanted.pieces]
+    if wanted.excluded_tracks:
+        e = t.track_entries
+        found.append(~select(1).where(e.c.artifact_id == a.c.id, e.c.track_id.in_(wanted.excluded_tracks)).exists())
+    if tree is not None:
+        found.append(condition(tree, wanted.orbit_id))
+    return found
+
+
+def _hints(wanted: Wanted, tree: Filter | None) -> list[Any]:
+    """What follows from that, and is on an index."""
+    found = [hint_of_tags([tag], wanted.orbit_id) for tag in wanted.tags or []]
+    found += [hint for piece in wanted.pieces for hint in hints_of_piece(piece, wanted.orbit_id)]
+    return found + (hints(tree, wanted.orbit_id) if tree is not None else [])
+
+
+def _among(wanted: Wanted) -> dict[str, Any]:
+    types = [*(wanted.types or []), *([wanted.type] if wanted.type else [])]
+    return {"type": types, "status": wanted.status, "collection_id": wanted.collection_ids}
