@@ -64,6 +64,7 @@ from luml_app.schemas.satellites import (
     TaskRenew,
     TaskUpdate,
 )
+from luml_app.schemas.search import Found
 from luml_app.schemas.sessions import Session
 from luml_app.schemas.tracks import (
     Stage,
@@ -1024,6 +1025,36 @@ class Artifacts(Group):
         )
 
 
+class Search(Group):
+    """Everything in an organization, by name, description and tags."""
+
+    def list(
+        self,
+        organization_id: Id,
+        *,
+        text: str | None = None,
+        kinds: builtins.list[Literal["artifact", "collection", "track", "deployment", "satellite"]] | None = None,
+        filter: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Found]:
+        """What is in the orbits that you may see, newest first.
+
+        Each word of `text` must occur in name, description or tags. With a `filter` expression only artifacts are
+        found: see `artifacts.list`.
+        """
+        return self._send(
+            Call(
+                "search.list",
+                "GET",
+                "/v1/organizations/{organization_id}/search",
+                Page[Found],
+                path={"organization_id": organization_id},
+                query={"text": text, "kinds": kinds, "filter": filter, "limit": limit, "cursor": cursor},
+            )
+        )
+
+
 class Tracks(Group):
     """Named lines of versions of artifacts of one type, with stages that point at one version each."""
 
@@ -1867,6 +1898,7 @@ class Api:
         self.uploads = Uploads(send)
         self.collections = Collections(send)
         self.artifacts = Artifacts(send)
+        self.search = Search(send)
         self.tracks = Tracks(send)
         self.track_entries = TrackEntries(send)
         self.track_history = TrackHistory(send)
@@ -2810,6 +2842,36 @@ class AsyncArtifacts(AsyncGroup):
         )
 
 
+class AsyncSearch(AsyncGroup):
+    """Everything in an organization, by name, description and tags."""
+
+    async def list(
+        self,
+        organization_id: Id,
+        *,
+        text: str | None = None,
+        kinds: builtins.list[Literal["artifact", "collection", "track", "deployment", "satellite"]] | None = None,
+        filter: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Found]:
+        """What is in the orbits that you may see, newest first.
+
+        Each word of `text` must occur in name, description or tags. With a `filter` expression only artifacts are
+        found: see `artifacts.list`.
+        """
+        return await self._send(
+            Call(
+                "search.list",
+                "GET",
+                "/v1/organizations/{organization_id}/search",
+                Page[Found],
+                path={"organization_id": organization_id},
+                query={"text": text, "kinds": kinds, "filter": filter, "limit": limit, "cursor": cursor},
+            )
+        )
+
+
 class AsyncTracks(AsyncGroup):
     """Named lines of versions of artifacts of one type, with stages that point at one version each."""
 
@@ -3657,6 +3719,7 @@ class AsyncApi:
         self.uploads = AsyncUploads(send)
         self.collections = AsyncCollections(send)
         self.artifacts = AsyncArtifacts(send)
+        self.search = AsyncSearch(send)
         self.tracks = AsyncTracks(send)
         self.track_entries = AsyncTrackEntries(send)
         self.track_history = AsyncTrackHistory(send)

@@ -24,6 +24,7 @@ from luml_app.resources.orbits import Orbits
 from luml_app.resources.organizations import Organizations
 from luml_app.resources.pruning import prune_accounts
 from luml_app.resources.satellites import Satellites
+from luml_app.resources.search import Search
 from luml_app.resources.sessions import Sessions
 from luml_app.resources.track_entries import TrackEntries
 from luml_app.resources.track_history import TrackHistory
@@ -41,6 +42,7 @@ RESOURCES: list[type[Resource]] = [
     Uploads,
     Collections,
     Artifacts,
+    Search,
     Tracks,
     TrackEntries,
     TrackHistory,

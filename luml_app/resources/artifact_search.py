@@ -56,13 +56,21 @@ class Wanted:
     @property
     def pieces(self) -> list[str]:
         """Pieces of text, each of which must be found in name, description or tags."""
-        return [*([self.search] if self.search else []), *(self.text or "").split()[:MAX_WORDS]]
+        return [*([self.search] if self.search else []), *words(self.text)]
 
     @property
     def mark(self) -> tuple[Any, ...]:
         """What a cursor belongs to."""
         lists = (self.types, self.status, self.tags, self.collection_ids, self.excluded_tracks)
         return ("artifacts", self.orbit_id, self.sort_by, self.type, *lists, self.search, self.text, self.filter)
+
+
+def words(text: str | None) -> list[str]:
+    """The words of a text. Raises Invalid for more than a search takes."""
+    found = (text or "").split()
+    if len(found) > MAX_WORDS:
+        raise Invalid.field("text", f"These are {len(found)} words; give at most {MAX_WORDS}.", where="query")
+    return found
 
 
 def find_page(db: Any, wanted: Wanted, columns: Select[Any]) -> tuple[list[Any], str | None, int | None]:
@@ -210,6 +218,7 @@ def _conditions(wanted: Wanted, tree: Filter | None) -> list[Any]:
     """What a row must fulfil."""
     a = t.artifacts
     found: list[Any] = [a.c[name].in_(values) for name, values in _among(wanted).items() if values]
+    found += [a.c.type == wanted.type] if wanted.type else []
     found += [has_tag(tag) for tag in wanted.tags or []]
     found += [has_piece(piece, *_SEARCHED) for piece in wanted.pieces]
     if wanted.excluded_tracks:
@@ -228,5 +237,4 @@ def _hints(wanted: Wanted, tree: Filter | None) -> list[Any]:
 
 
 def _among(wanted: Wanted) -> dict[str, Any]:
-    types = [*(wanted.types or []), *([wanted.type] if wanted.type else [])]
-    return {"type": types, "status": wanted.status, "collection_id": wanted.collection_ids}
+    return {"type": wanted.types, "status": wanted.status, "collection_id": wanted.collection_ids}

@@ -19,7 +19,7 @@ from luml_app.resources.artifact_search import Wanted, find_page
 from luml_app.resources.artifact_values import check_count, insert_values, merge_values, old_values, sent_values
 from luml_app.resources.changes import sent
 from luml_app.resources.collections import TOTAL, collection_of
-from luml_app.resources.deployments import deployments_of_artifact
+from luml_app.resources.deployments import deployments_of_artifact, deployments_of_artifacts
 from luml_app.resources.limits import check_limit
 from luml_app.resources.manifests import type_of
 from luml_app.schemas.artifacts import (
@@ -36,7 +36,6 @@ from luml_app.schemas.artifacts import (
     TrackBase,
 )
 from luml_app.schemas.buckets import Upload
-from luml_app.schemas.deployments import DeploymentBase
 from luml_app.schemas.errors import BadRequest, Conflict
 from luml_app.schemas.fields import Limit, SortOrder
 from luml_app.storage.opening import open_bucket
@@ -114,7 +113,7 @@ class Artifacts(Resource):
             with_total=with_total,
         )
         rows, following, total = find_page(self.db, wanted, _slim())
-        deployments = self._deployments_of([row.id for row in rows])
+        deployments = deployments_of_artifacts(self.db, [row.id for row in rows])
         items = [_listed(row, deployments.get(row.id, [])) for row in rows]
         return ArtifactPage(items=items, cursor=following, total=total)
 
@@ -272,16 +271,6 @@ class Artifacts(Resource):
         self.db.execute(delete(t.artifacts).where(t.artifacts.c.id == one.id))
         self.scope.record("artifact.delete", one.id, before={name: getattr(one, name) for name in _REMEMBERED})
         self.scope.after_commit.append(lambda: storage.delete(one.bucket_location))
-
-    def _deployments_of(self, artifact_ids: Any) -> dict[UUID, Any]:
-        d, r = t.deployments, t.revisions
-        found: dict[UUID, Any] = {}
-        query = select(r.c.artifact_id, d).join(r, r.c.id == d.c.revision_id)
-        query = query.where(r.c.artifact_id.in_(artifact_ids), d.c.status != "gone")
-        for row in self.db.execute(query) if artifact_ids else ():
-            one = DeploymentBase(id=row.id, name=row.name, status=row.status, orbit_id=row.orbit_id)
-            found.setdefault(row.artifact_id, []).append(one)
-        return found
 
 
 class _BucketOf:

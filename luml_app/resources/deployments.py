@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Select, Uuid, bindparam, func, insert, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from luml_app.core import tables as t
 from luml_app.core.events import difference
@@ -14,13 +16,15 @@ from luml_app.core.prepared import Prepared
 from luml_app.jobs.queue import cancel_queued, enqueue, new_job
 from luml_app.resources.changes import sent
 from luml_app.resources.tasks import task_of
-from luml_app.schemas.deployments import Deployment, DeploymentCreate, DeploymentUpdate, Revision
+from luml_app.schemas.deployments import Deployment, DeploymentBase, DeploymentCreate, DeploymentUpdate, Revision
 from luml_app.schemas.errors import Conflict, NotFound
 from luml_app.schemas.satellites import Task
 
 _ORBIT = "/v1/organizations/{organization_id}/orbits/{orbit_id}"
 _ONE = _ORBIT + "/deployments/{deployment_id}"
 Listed = list[Deployment]
+Bases = list[DeploymentBase]
+Ids = list[UUID]
 
 
 class Deployments(Resource):
@@ -167,6 +171,15 @@ def deployments_of_artifact(db: Connection, artifact_id: Any) -> Listed:
     return [_deployment_of(row) for row in _OF_ARTIFACT.all(db, artifact_id=artifact_id)]
 
 
+def deployments_of_artifacts(db: Connection, artifact_ids: Ids) -> dict[UUID, Bases]:
+    """By name only, the deployments whose current revision serves one of these artifacts, by artifact."""
+    found: dict[UUID, Bases] = {}
+    for row in _OF_ARTIFACTS.all(db, artifact_ids=artifact_ids) if artifact_ids else ():
+        one = DeploymentBase(id=row.id, name=row.name, status=row.status, orbit_id=row.orbit_id)
+        found.setdefault(row.artifact_id, []).append(one)
+    return found
+
+
 def deployments_where(db: Connection, *conditions: Any, gone: bool = False) -> Listed:
     """The deployments that meet the conditions on deployments and their current revisions, newest first.
 
@@ -196,6 +209,12 @@ def _query(*conditions: Any, gone: bool) -> Select[Any]:
 
 _BY_ID = Prepared(_query(t.deployments.c.id == bindparam("deployment_id"), gone=True))
 _OF_ARTIFACT = Prepared(_query(t.revisions.c.artifact_id == bindparam("artifact_id"), gone=False))
+_OF_ARTIFACTS = Prepared(
+    select(t.revisions.c.artifact_id, *(t.deployments.c[name] for name in ("id", "name", "status", "orbit_id")))
+    .join(t.deployments, t.deployments.c.revision_id == t.revisions.c.id)
+    .where(t.revisions.c.artifact_id == func.any(bindparam("artifact_ids", type_=ARRAY(Uuid))))
+    .where(t.deployments.c.status != "gone")
+)
 _SAME_NAME = tuple(
     name for name in Deployment.__struct_fields__ if name in t.deployments.c and name not in {"revision_id", "status"}
 )

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import BigInteger, Double, and_, cast, collate, func, literal, or_, select, true
 from sqlalchemy.dialects.postgresql import ARRAY, array
@@ -35,6 +34,7 @@ from luml_app.schemas.filters import (
 )
 
 Condition = Any  # a SQL expression of type boolean
+OrbitId = Any  # a UUID, or a column that holds one
 _OPERATORS: dict[Order, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
     "<": operator.lt,
@@ -44,7 +44,7 @@ _OPERATORS: dict[Order, Callable[[Any, Any], Any]] = {
 }
 
 
-def condition(tree: Filter, orbit_id: UUID) -> Condition:
+def condition(tree: Filter, orbit_id: OrbitId) -> Condition:
     """The condition under which a row of `artifacts` fits."""
     below = partial(condition, orbit_id=orbit_id)
     match tree:
@@ -68,7 +68,7 @@ def has_piece(piece: str, *columns: str) -> Condition:
     return or_(*(contains(t.artifacts.c[name], piece) for name in columns))
 
 
-def hints(tree: Filter, orbit_id: UUID) -> list[Condition]:
+def hints(tree: Filter, orbit_id: OrbitId) -> list[Condition]:
     """Conditions that follow from the tree, and that an index can answer: where little fits, they find it.
 
     Only for a plan that may use the index; to work the keys of a row out costs a hundred times a look at the row.
@@ -86,12 +86,12 @@ def hints(tree: Filter, orbit_id: UUID) -> list[Condition]:
             return []
 
 
-def hint_of_tags(tags: Sequence[str], orbit_id: UUID) -> Condition:
+def hint_of_tags(tags: Sequence[str], orbit_id: OrbitId) -> Condition:
     """What holds for artifacts with one of the tags, and for hardly any others."""
     return _SEARCH_KEYS.overlap(array([func.luml_tag_key(orbit_id, tag, type_=BigInteger) for tag in tags]))
 
 
-def hints_of_piece(piece: str, orbit_id: UUID) -> list[Condition]:
+def hints_of_piece(piece: str, orbit_id: OrbitId) -> list[Condition]:
     """What holds for artifacts in which the piece is found. Pieces of less than three letters are on no index."""
     if len(piece.lower()) < 3:
         return []
@@ -104,7 +104,7 @@ _SEARCH_KEYS: Any = func.luml_search_keys(
 )
 
 
-def _comparison(one: Comparison, orbit_id: UUID) -> Condition:
+def _comparison(one: Comparison, orbit_id: OrbitId) -> Condition:
     match one:
         case Compare(field, order, value):
             return _compared(field, order, value, orbit_id)
@@ -116,7 +116,7 @@ def _comparison(one: Comparison, orbit_id: UUID) -> Condition:
             return _exists(field, orbit_id)
 
 
-def _compared(field: Field, order: Order, value: Value, orbit_id: UUID) -> Condition:
+def _compared(field: Field, order: Order, value: Value, orbit_id: OrbitId) -> Condition:
     match field.kind:
         case "metric" | "param":
             return _value_where(field, partial(_value_compared, order=order, value=value), orbit_id)
@@ -130,7 +130,7 @@ def _compared(field: Field, order: Order, value: Value, orbit_id: UUID) -> Condi
             return _column_where(field, lambda column: _OPERATORS[order](_plain(column, order), value))
 
 
-def _contains(field: Field, piece: str, orbit_id: UUID) -> Condition:
+def _contains(field: Field, piece: str, orbit_id: OrbitId) -> Condition:
     match field.kind:
         case "tags":
             return has_tag(piece)
@@ -140,7 +140,7 @@ def _contains(field: Field, piece: str, orbit_id: UUID) -> Condition:
             return _column_where(field, lambda column: contains(column, piece))
 
 
-def _exists(field: Field, orbit_id: UUID) -> Condition:
+def _exists(field: Field, orbit_id: OrbitId) -> Condition:
     match field.kind:
         case "tags":
             return func.cardinality(t.artifacts.c.tags) > 0
@@ -158,7 +158,7 @@ def _column_where(field: Field, fits: Callable[[Any], Any]) -> Condition:
     return select(1).where(c.c.id == t.artifacts.c.collection_id, fits(c.c.name)).correlate(t.artifacts).exists()
 
 
-def _value_where(field: Field, fits: Callable[[Any], Any], orbit_id: UUID) -> Condition:
+def _value_where(field: Field, fits: Callable[[Any], Any], orbit_id: OrbitId) -> Condition:
     v = t.artifact_values.alias()  # of its own: the query around it may be sorted by another value
     mine = and_(v.c.artifact_id == t.artifacts.c.id, v.c.orbit_id == orbit_id, v.c.name == field.name)
     return select(1).where(mine, fits(v)).correlate(t.artifacts).exists()

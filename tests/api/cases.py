@@ -239,6 +239,7 @@ EXPRESSION = (
 plain("artifacts.list", search="a", sort_by="accuracy", types=["model"], filter=EXPRESSION, with_total=True)
 plain("artifacts.find")
 plain("artifacts.get")
+plain("search.list", text="mad ha", kinds=["artifact", "deployment"])
 plain("artifacts.update", {"description": "sleepy", "tags": [], "metrics": {"f1": 1}, "params": {"depth": None}})
 plain("artifacts.download_url")
 for name in ("artifacts.delete_url", "artifacts.delete", "artifacts.force_delete"):

@@ -6,6 +6,8 @@ two parameters, two tags and a description. All numbers follow from the row's ow
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from sqlalchemy import text
 
 from luml_app.core.db import Database
@@ -13,6 +15,7 @@ from luml_app.core.migrating import migrate
 from tests.cast import load_cast, populate
 
 COLLECTIONS = 10
+ONE_COLLECTION = UUID(int=1)
 _COLLECTIONS = text("""
 INSERT INTO collections (id, orbit_id, name, type)
 SELECT cast(lpad(to_hex(n), 32, '0') AS uuid), :orbit_id, 'Collection ' || n, 'model'

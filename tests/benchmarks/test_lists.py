@@ -1,37 +1,59 @@
-"""What lists cost with 100,000 artifacts in the orbit, beside what they cost with 1,000."""
+"""What lists and creates cost with 100,000 artifacts in the orbit, beside what they cost with 1,000."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
-from tests.benchmarks.measuring import Platform, in_turns, p50, p95
+from tests.api.stage import announced
+from tests.benchmarks.crowd import ONE_COLLECTION
+from tests.benchmarks.measuring import Platform, compare
 
 pytestmark = pytest.mark.slow
 FLAT = 1.5
-ROUNDS = 60
+
+QUERIES: dict[str, dict[str, Any]] = {
+    "the newest 50": {},
+    "by name": {"sort_by": "name", "order": "asc"},
+    "by a metric": {"sort_by": "auc"},
+    "a filter, by a metric": {
+        "sort_by": "auc",
+        "filter": 'metrics.auc > 0.5 and tags contains "prod" and created_at > "2025-06-01"',
+    },
+    "a common piece of text": {"search": "churn"},
+    "a common tag": {"tags": ["prod"]},
+    "parameters": {"filter": 'params.optimizer = "adam" and params.depth in (1, 2, 3)'},
+}
 
 
-def orbit_of(platform: Platform) -> str:
-    """The path of Alice's orbit."""
-    organization = next(one for one in platform.get("/v1/users/me/organizations") if one["name"] == "Wonderland")
-    orbits = f"/v1/organizations/{organization['id']}/orbits"
-    return f"{orbits}/{platform.get(orbits)[0]['id']}"
+def on_both(few: Platform, many: Platform, call: Callable[[Platform], Any]) -> dict[str, Callable[[], Any]]:
+    return {"1,000": lambda: call(few), "100,000": lambda: call(many)}
 
 
-def compare(what: str, few: Platform, many: Platform, **query: object) -> float:
-    """Print what the list costs on both sides; how many times more the median is on the large one."""
-    places = {"few": (few, orbit_of(few)), "many": (many, orbit_of(many))}
-    calls = {
-        name: lambda one=one, where=where: one.get(f"{where}/artifacts", **query)  # type: ignore[misc]
-        for name, (one, where) in places.items()
-    }
-    seconds = in_turns(ROUNDS, **calls)
-    ratio = p50(seconds["many"]) / p50(seconds["few"])
-    for name, times in seconds.items():
-        print(f"\n{what}, {name}: p50 {p50(times):.2f} ms, p95 {p95(times):.2f} ms", end="")
-    print(f"\n{what}: 100,000 artifacts cost {ratio:.2f} times as much as 1,000")
-    return ratio
+@pytest.mark.parametrize("what", QUERIES)
+def test_a_page_costs_the_same(what: str, few: Platform, many: Platform) -> None:
+    def page(platform: Platform) -> None:
+        found = platform.get(f"{platform.orbit}/artifacts", **QUERIES[what])
+        assert len(found["items"]) == 50
+
+    assert compare(what, (few, many), page) <= FLAT
 
 
-def test_the_newest_fifty(few: Platform, many: Platform) -> None:
-    assert compare("newest 50", few, many) <= FLAT
+def test_what_is_rare_is_found_without_reading_all(few: Platform, many: Platform) -> None:
+    """One in a thousand rows or fewer: beside reading a page that is full at once."""
+
+    def rare(platform: Platform) -> None:
+        found = platform.get(f"{platform.orbit}/artifacts", search="churn-707")
+        assert 1 <= len(found["items"]) <= 50
+
+    assert compare("a rare piece of text", (few, many), rare) <= 2 * FLAT
+
+
+def test_a_create_costs_the_same(few: Platform, many: Platform) -> None:
+    def create(platform: Platform) -> None:
+        body = announced(extra_values={"auc": 0.5, "loss": 1, "epochs": 3}, params={"depth": 3})
+        platform.post(f"{platform.orbit}/collections/{ONE_COLLECTION}/artifacts", body)
+
+    assert compare("create", (few, many), create) <= FLAT
