@@ -12,10 +12,15 @@ from luml_app.client.calls import AsyncGroup, Call, Group, Id, Send, SendAsync, 
 from luml_app.schemas.accounts import EmailAddress, NewPassword, SignUp
 from luml_app.schemas.artifacts import (
     Artifact,
+    ArtifactBase,
+    ArtifactBatchDelete,
+    ArtifactBatchMove,
     ArtifactCreate,
     ArtifactCreated,
     ArtifactDetails,
+    ArtifactMove,
     ArtifactPage,
+    ArtifactsChanged,
     ArtifactUpdate,
     SignedUrl,
 )
@@ -30,6 +35,7 @@ from luml_app.schemas.buckets import (
     MultipartUpload,
 )
 from luml_app.schemas.collections import Collection, CollectionCreate, CollectionDetails, CollectionUpdate
+from luml_app.schemas.deletions import Deletion
 from luml_app.schemas.deployments import (
     Deployment,
     DeploymentCreate,
@@ -365,6 +371,22 @@ class Organizations(Group):
             )
         )
 
+    def force_delete(self, organization_id: Id, *, confirm: str) -> Deletion:
+        """Delete an organization with all its orbits and what is in them, and the bytes in its buckets.
+
+        `confirm` is the organization's name. It disappears at once; `deletions.list` shows how far the rest is.
+        """
+        return self._send(
+            Call(
+                "organizations.force_delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/force",
+                Deletion,
+                path={"organization_id": organization_id},
+                query={"confirm": confirm},
+            )
+        )
+
 
 class Orbits(Group):
     """Workspaces: members, one bucket, and everything below."""
@@ -443,6 +465,22 @@ class Orbits(Group):
                 "/v1/organizations/{organization_id}/orbits/{orbit_id}",
                 type(None),
                 path={"organization_id": organization_id, "orbit_id": orbit_id},
+            )
+        )
+
+    def force_delete(self, organization_id: Id, orbit_id: Id, *, confirm: str) -> Deletion:
+        """Delete an orbit with all that is in it: deployments, satellites, tracks, artifacts and their bytes.
+
+        `confirm` is the orbit's name. It disappears at once; `deletions.list` shows how far the rest is.
+        """
+        return self._send(
+            Call(
+                "orbits.force_delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/force",
+                Deletion,
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                query={"confirm": confirm},
             )
         )
 
@@ -654,7 +692,7 @@ class Buckets(Group):
 
 
 class Uploads(Group):
-    """Multipart uploads."""
+    """Uploads of artifacts' bytes: parts, retries, aborts."""
 
     def multipart(
         self, *, bucket_id: Id, bucket_location: str, size: int, upload_id: str | None = None
@@ -675,6 +713,48 @@ class Uploads(Group):
                 ),
             )
         )
+
+    def retry(self, organization_id: Id, orbit_id: Id, collection_id: Id, artifact_id: Id) -> ArtifactCreated:
+        """Get a new address for the bytes of an artifact whose upload failed, or has not ended."""
+        return self._send(
+            Call(
+                "uploads.retry",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}/artifacts/{artifact_id}/upload",
+                ArtifactCreated,
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "collection_id": collection_id,
+                    "artifact_id": artifact_id,
+                },
+            )
+        )
+
+    def abort(self, organization_id: Id, orbit_id: Id, collection_id: Id, artifact_id: Id) -> None:
+        """Give up an upload that has not ended: the artifact goes, and what arrived of its bytes."""
+        self._send(
+            Call(
+                "uploads.abort",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}/artifacts/{artifact_id}/upload",
+                type(None),
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "collection_id": collection_id,
+                    "artifact_id": artifact_id,
+                },
+            )
+        )
+
+
+class Deletions(Group):
+    """Deletions of collections, orbits and organizations with all that is in them."""
+
+    def list(self) -> builtins.list[Deletion]:
+        """The latest hundred deletions that one has asked for, or that others have in organizations that one runs."""
+        return self._send(Call("deletions.list", "GET", "/v1/users/me/deletions", builtins.list[Deletion]))
 
 
 class Collections(Group):
@@ -778,6 +858,22 @@ class Collections(Group):
                 "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}",
                 type(None),
                 path={"organization_id": organization_id, "orbit_id": orbit_id, "collection_id": collection_id},
+            )
+        )
+
+    def force_delete(self, organization_id: Id, orbit_id: Id, collection_id: Id, *, confirm: str) -> Deletion:
+        """Delete a collection with all its artifacts, taking them out of tracks and their deployments down.
+
+        `confirm` is the collection's name. It disappears at once; `deletions.list` shows how far the rest is.
+        """
+        return self._send(
+            Call(
+                "collections.force_delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}/force",
+                Deletion,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "collection_id": collection_id},
+                query={"confirm": confirm},
             )
         )
 
@@ -987,6 +1083,73 @@ class Artifacts(Group):
                     "collection_id": collection_id,
                     "artifact_id": artifact_id,
                 },
+            )
+        )
+
+    def move(
+        self, organization_id: Id, orbit_id: Id, collection_id: Id, artifact_id: Id, *, target_collection_id: Id
+    ) -> Artifact:
+        """Move an artifact into another collection of the orbit; tracks and deployments do not notice."""
+        return self._send(
+            Call(
+                "artifacts.move",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}/artifacts/{artifact_id}/move",
+                Artifact,
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "collection_id": collection_id,
+                    "artifact_id": artifact_id,
+                },
+                body=body(ArtifactMove, target_collection_id=target_collection_id),
+            )
+        )
+
+    def move_many(
+        self, organization_id: Id, orbit_id: Id, *, artifact_ids: builtins.list[Id], target_collection_id: Id
+    ) -> ArtifactsChanged:
+        """Move artifacts into another collection of the orbit: those that can be; the answer says why not the others.
+
+        At most 500 at once; several calls do more.
+        """
+        return self._send(
+            Call(
+                "artifacts.move_many",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/artifacts/move",
+                ArtifactsChanged,
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                body=body(ArtifactBatchMove, artifact_ids=artifact_ids, target_collection_id=target_collection_id),
+            )
+        )
+
+    def delete_many(self, organization_id: Id, orbit_id: Id, *, artifact_ids: builtins.list[Id]) -> ArtifactsChanged:
+        """Delete artifacts and their bytes: those that can be; the answer says why not the others.
+
+        At most 500 at once; several calls do more.
+        """
+        return self._send(
+            Call(
+                "artifacts.delete_many",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/artifacts/delete",
+                ArtifactsChanged,
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                body=body(ArtifactBatchDelete, artifact_ids=artifact_ids),
+            )
+        )
+
+    def by_hash(self, organization_id: Id, orbit_id: Id, *, sha256: str) -> builtins.list[ArtifactBase]:
+        """The uploaded artifacts of the orbit with exactly these bytes, oldest first: ask before uploading again."""
+        return self._send(
+            Call(
+                "artifacts.by_hash",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/artifacts/by-hash",
+                builtins.list[ArtifactBase],
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                query={"sha256": sha256},
             )
         )
 
@@ -1896,6 +2059,7 @@ class Api:
         self.orbits = Orbits(send)
         self.buckets = Buckets(send)
         self.uploads = Uploads(send)
+        self.deletions = Deletions(send)
         self.collections = Collections(send)
         self.artifacts = Artifacts(send)
         self.search = Search(send)
@@ -2182,6 +2346,22 @@ class AsyncOrganizations(AsyncGroup):
             )
         )
 
+    async def force_delete(self, organization_id: Id, *, confirm: str) -> Deletion:
+        """Delete an organization with all its orbits and what is in them, and the bytes in its buckets.
+
+        `confirm` is the organization's name. It disappears at once; `deletions.list` shows how far the rest is.
+        """
+        return await self._send(
+            Call(
+                "organizations.force_delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/force",
+                Deletion,
+                path={"organization_id": organization_id},
+                query={"confirm": confirm},
+            )
+        )
+
 
 class AsyncOrbits(AsyncGroup):
     """Workspaces: members, one bucket, and everything below."""
@@ -2260,6 +2440,22 @@ class AsyncOrbits(AsyncGroup):
                 "/v1/organizations/{organization_id}/orbits/{orbit_id}",
                 type(None),
                 path={"organization_id": organization_id, "orbit_id": orbit_id},
+            )
+        )
+
+    async def force_delete(self, organization_id: Id, orbit_id: Id, *, confirm: str) -> Deletion:
+        """Delete an orbit with all that is in it: deployments, satellites, tracks, artifacts and their bytes.
+
+        `confirm` is the orbit's name. It disappears at once; `deletions.list` shows how far the rest is.
+        """
+        return await self._send(
+            Call(
+                "orbits.force_delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/force",
+                Deletion,
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                query={"confirm": confirm},
             )
         )
 
@@ -2471,7 +2667,7 @@ class AsyncBuckets(AsyncGroup):
 
 
 class AsyncUploads(AsyncGroup):
-    """Multipart uploads."""
+    """Uploads of artifacts' bytes: parts, retries, aborts."""
 
     async def multipart(
         self, *, bucket_id: Id, bucket_location: str, size: int, upload_id: str | None = None
@@ -2492,6 +2688,48 @@ class AsyncUploads(AsyncGroup):
                 ),
             )
         )
+
+    async def retry(self, organization_id: Id, orbit_id: Id, collection_id: Id, artifact_id: Id) -> ArtifactCreated:
+        """Get a new address for the bytes of an artifact whose upload failed, or has not ended."""
+        return await self._send(
+            Call(
+                "uploads.retry",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}/artifacts/{artifact_id}/upload",
+                ArtifactCreated,
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "collection_id": collection_id,
+                    "artifact_id": artifact_id,
+                },
+            )
+        )
+
+    async def abort(self, organization_id: Id, orbit_id: Id, collection_id: Id, artifact_id: Id) -> None:
+        """Give up an upload that has not ended: the artifact goes, and what arrived of its bytes."""
+        await self._send(
+            Call(
+                "uploads.abort",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}/artifacts/{artifact_id}/upload",
+                type(None),
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "collection_id": collection_id,
+                    "artifact_id": artifact_id,
+                },
+            )
+        )
+
+
+class AsyncDeletions(AsyncGroup):
+    """Deletions of collections, orbits and organizations with all that is in them."""
+
+    async def list(self) -> builtins.list[Deletion]:
+        """The latest hundred deletions that one has asked for, or that others have in organizations that one runs."""
+        return await self._send(Call("deletions.list", "GET", "/v1/users/me/deletions", builtins.list[Deletion]))
 
 
 class AsyncCollections(AsyncGroup):
@@ -2595,6 +2833,22 @@ class AsyncCollections(AsyncGroup):
                 "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}",
                 type(None),
                 path={"organization_id": organization_id, "orbit_id": orbit_id, "collection_id": collection_id},
+            )
+        )
+
+    async def force_delete(self, organization_id: Id, orbit_id: Id, collection_id: Id, *, confirm: str) -> Deletion:
+        """Delete a collection with all its artifacts, taking them out of tracks and their deployments down.
+
+        `confirm` is the collection's name. It disappears at once; `deletions.list` shows how far the rest is.
+        """
+        return await self._send(
+            Call(
+                "collections.force_delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}/force",
+                Deletion,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "collection_id": collection_id},
+                query={"confirm": confirm},
             )
         )
 
@@ -2804,6 +3058,75 @@ class AsyncArtifacts(AsyncGroup):
                     "collection_id": collection_id,
                     "artifact_id": artifact_id,
                 },
+            )
+        )
+
+    async def move(
+        self, organization_id: Id, orbit_id: Id, collection_id: Id, artifact_id: Id, *, target_collection_id: Id
+    ) -> Artifact:
+        """Move an artifact into another collection of the orbit; tracks and deployments do not notice."""
+        return await self._send(
+            Call(
+                "artifacts.move",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}/artifacts/{artifact_id}/move",
+                Artifact,
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "collection_id": collection_id,
+                    "artifact_id": artifact_id,
+                },
+                body=body(ArtifactMove, target_collection_id=target_collection_id),
+            )
+        )
+
+    async def move_many(
+        self, organization_id: Id, orbit_id: Id, *, artifact_ids: builtins.list[Id], target_collection_id: Id
+    ) -> ArtifactsChanged:
+        """Move artifacts into another collection of the orbit: those that can be; the answer says why not the others.
+
+        At most 500 at once; several calls do more.
+        """
+        return await self._send(
+            Call(
+                "artifacts.move_many",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/artifacts/move",
+                ArtifactsChanged,
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                body=body(ArtifactBatchMove, artifact_ids=artifact_ids, target_collection_id=target_collection_id),
+            )
+        )
+
+    async def delete_many(
+        self, organization_id: Id, orbit_id: Id, *, artifact_ids: builtins.list[Id]
+    ) -> ArtifactsChanged:
+        """Delete artifacts and their bytes: those that can be; the answer says why not the others.
+
+        At most 500 at once; several calls do more.
+        """
+        return await self._send(
+            Call(
+                "artifacts.delete_many",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/artifacts/delete",
+                ArtifactsChanged,
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                body=body(ArtifactBatchDelete, artifact_ids=artifact_ids),
+            )
+        )
+
+    async def by_hash(self, organization_id: Id, orbit_id: Id, *, sha256: str) -> builtins.list[ArtifactBase]:
+        """The uploaded artifacts of the orbit with exactly these bytes, oldest first: ask before uploading again."""
+        return await self._send(
+            Call(
+                "artifacts.by_hash",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/artifacts/by-hash",
+                builtins.list[ArtifactBase],
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                query={"sha256": sha256},
             )
         )
 
@@ -3717,6 +4040,7 @@ class AsyncApi:
         self.orbits = AsyncOrbits(send)
         self.buckets = AsyncBuckets(send)
         self.uploads = AsyncUploads(send)
+        self.deletions = AsyncDeletions(send)
         self.collections = AsyncCollections(send)
         self.artifacts = AsyncArtifacts(send)
         self.search = AsyncSearch(send)

@@ -16,6 +16,7 @@ from luml_app.client.inference import compute, predictions, request_of_sample
 from luml_app.client.progress import bytes_bar, waiting
 from luml_app.client.transfers import download
 from luml_app.schemas.artifacts import Artifact
+from luml_app.schemas.collections import Collection
 from luml_app.schemas.deployments import Deployment
 from luml_app.schemas.errors import Conflict, LumlError, NotFound, Unavailable
 from luml_app.schemas.fields import Page
@@ -93,6 +94,16 @@ class ArtifactHandle:
             env_variables=dict(env or {}),
         )
         return DeploymentHandle(self.orbit, made)
+
+    def move(self, collection: str | Collection) -> Self:
+        """Move it into another collection (a name is created if missing); tracks and deployments do not notice.
+
+        Raises Conflict when the collection is for other types.
+        """
+        target = self.orbit.collection(collection) if isinstance(collection, str) else collection
+        if target.id != self.data.collection_id:
+            self.data = self.orbit.client.artifacts.move(*self.ids, target_collection_id=target.id)
+        return self
 
     def delete(self) -> None:
         """Delete the artifact and its bytes. Raises Conflict while it is deployed or in a track."""

@@ -6,17 +6,19 @@ It wraps what the flat calls return (`.data`) and holds no connection of its own
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from luml_app.client.calls import Id
 from luml_app.client.objects import ArtifactHandle, DeploymentHandle, TrackHandle, pages
 from luml_app.client.progress import bytes_bar
 from luml_app.client.transfers import upload
-from luml_app.schemas.artifacts import ArtifactCreated, ArtifactListed, ArtifactType
+from luml_app.schemas.artifacts import ArtifactCreated, ArtifactListed, ArtifactsChanged, ArtifactType, Refusal
 from luml_app.schemas.collections import Collection
 from luml_app.schemas.errors import Conflict, Invalid, LumlError, NotFound, Unavailable
 from luml_app.schemas.fields import SortOrder
@@ -28,6 +30,11 @@ if TYPE_CHECKING:
     from luml_app.packaging import ArtifactInfo, Experiment
 
 _LISTED = 10
+_AT_ONCE = 500
+
+
+class AlreadyStored(UserWarning):
+    """The orbit has an artifact with the very same bytes."""
 
 
 def find_orbit(client: Client, name: str | UUID | None = None) -> OrbitHandle:
@@ -109,6 +116,18 @@ class OrbitHandle:
         names = _named(one.name or str(one.id) for one in islice(self.artifacts(limit=_LISTED + 1), _LISTED + 1))
         raise NotFound(f"There is no artifact {str(name)!r} in the orbit {self.data.name!r}. There are: {names}.")
 
+    def move(self, artifacts: Iterable[ArtifactHandle | ArtifactListed], collection: str | Collection) -> list[Refusal]:
+        """Move artifacts into a collection (a name is created if missing); those that had to stay, and why."""
+        target = self.collection(collection) if isinstance(collection, str) else collection
+        return self._in_batches(
+            artifacts,
+            lambda ids: self.client.artifacts.move_many(*self.ids, artifact_ids=ids, target_collection_id=target.id),
+        )
+
+    def delete(self, artifacts: Iterable[ArtifactHandle | ArtifactListed]) -> list[Refusal]:
+        """Delete artifacts and their bytes; those that had to stay, because they are deployed or in a track."""
+        return self._in_batches(artifacts, lambda ids: self.client.artifacts.delete_many(*self.ids, artifact_ids=ids))
+
     def upload(
         self,
         path: str | Path,
@@ -124,6 +143,7 @@ class OrbitHandle:
 
         `metrics` and `params` are added to those that the file holds; artifacts are filtered and sorted by them.
         `collection` is a name, created if missing; by default "models", "datasets" or "experiments".
+        Warns with `AlreadyStored` when the orbit has the very same bytes already.
         Raises `PackagingError` for a file that is none of them, `TransferError` when the bytes do not arrive.
         """
         from luml_app.packaging import PackagingError, read_artifact
@@ -133,6 +153,7 @@ class OrbitHandle:
             info = read_artifact(path)
         except PackagingError as error:
             raise type(error)(f"{path}: {error.message}") from error
+        self._hint(info.file_hash)
         place = self.collection(collection or f"{info.type}s", info.type if collection is None else "mixed")
         created = self.client.artifacts.create(
             *self.ids,
@@ -258,6 +279,24 @@ class OrbitHandle:
     def _track(self, name: str) -> TrackHandle | None:
         found = pages(lambda cursor: self.client.tracks.list(*self.ids, search=name, cursor=cursor))
         return next((TrackHandle(self, one) for one in found if one.name == name), None)
+
+    def _hint(self, sha256: str) -> None:
+        """Say where these bytes are stored already. What to do about it is not decided here."""
+        with suppress(LumlError):  # a hint that is not to be had is no reason to store nothing
+            for one in self.client.artifacts.by_hash(*self.ids, sha256=sha256)[:1]:
+                place = f"{one.name or one.file_name!r} in the collection {one.collection_name!r}"
+                again = f"orbit.artifact({str(one.id)!r}) is that one."
+                warnings.warn(f"The same bytes are stored already, as {place}; {again}", AlreadyStored, stacklevel=3)
+
+    def _in_batches(
+        self,
+        artifacts: Iterable[ArtifactHandle | ArtifactListed],
+        change: Callable[[list[Id]], ArtifactsChanged],
+    ) -> list[Refusal]:
+        ids, refused = iter([one.id for one in artifacts]), list[Refusal]()
+        while batch := list[Id](islice(ids, _AT_ONCE)):
+            refused += change(batch).refused
+        return refused
 
     def _send(self, created: ArtifactCreated, path: Path, info: ArtifactInfo) -> None:
         ids = (*self.ids, created.artifact.collection_id, created.artifact.id)

@@ -12,6 +12,9 @@ BROKEN: dict[str, LumlError] = {
     "orbits_organization_id_name_key": Conflict("There is an orbit of this name already; choose another."),
     "orbits_bucket_secret_id_fkey": Conflict("An orbit uses this bucket."),
     "artifacts_bucket_secret_id_fkey": Conflict("Artifacts are stored in this bucket."),
+    "doomed_objects_bucket_secret_id_fkey": Conflict(
+        "Objects of deleted artifacts are still being deleted from this bucket; try again in a while."
+    ),
     "tracks_orbit_id_name_key": Conflict("There is a track of this name in the orbit already."),
     "stages_track_id_name_key": Conflict("A track cannot have two stages of one name."),
     "track_entries_track_id_artifact_id_key": Conflict("The artifact is in this track already."),

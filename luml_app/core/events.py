@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -100,6 +100,17 @@ def _fits(action: str) -> Any:
     word = literal(action, events.c.action.type)
     prefix = and_(func.right(pattern, 1) == "*", func.starts_with(word, func.left(pattern, -1)))
     return exists(select(1).where(or_(pattern == word, prefix)))
+
+
+def record_each(
+    db: Connection, action: str, before: Mapping[UUID, Mapping[str, Any]], after: Any = None, **columns: Any
+) -> None:
+    """Write an event for each of many objects of one place, and notify once; one statement.
+
+    `before` by object; `after` and `columns` are the same for all of them.
+    """
+    changes = [{"object_id": one, "before": dict(was), "after": after} for one, was in before.items()]
+    record_all(db, action, changes, object_id=None, **columns)
 
 
 def difference(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

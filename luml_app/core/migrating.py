@@ -14,11 +14,11 @@ from sqlalchemy import Connection, text
 
 import migrations
 from luml_app.core.db import Database
+from luml_app.core.locks import MIGRATION
 from luml_app.core.tables import metadata
 from luml_app.schemas.errors import ConfigurationError
 
 OLDEST_POSTGRES = 15
-_LOCK = 5_010_001
 
 
 def migrate(database: Database) -> None:
@@ -28,7 +28,7 @@ def migrate(database: Database) -> None:
     """
     with database.write() as connection:
         _check_server(connection)
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION})
         config = _config(connection)
         _check_known(connection, config)
         command.upgrade(config, "head")

@@ -6,7 +6,7 @@ id of another tenant can never be reached by forgetting a WHERE.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -122,6 +122,10 @@ class Scope:
     def record_all(self, action: str, object_id: UUID | None, changes: Sequence[dict[str, Any]]) -> None:
         """Write several events of this change (see `core.events.record_all`)."""
         events.record_all(self.db, action, changes, object_id=object_id, **self._origin())
+
+    def record_each(self, action: str, before: Mapping[UUID, Mapping[str, Any]], after: Any = None) -> None:
+        """Write the events of one change of many objects (see `core.events.record_each`)."""
+        events.record_each(self.db, action, before, after, **self._origin())
 
     def _origin(self) -> dict[str, Any]:
         """Who acts, from where, and in which place."""
@@ -278,17 +282,30 @@ def _link(table: Table, parent: Table | None, caller: Any, operation: Operation)
     if operation.by == "satellite":
         return _link_to_satellite(table, caller)
     if parent is not None:
-        return _alive(table) & (table.c[f"{parent.name[:-1]}_id"] == parent.c.id)
+        return _alive(table, parent) & (table.c[f"{parent.name[:-1]}_id"] == parent.c.id)
     if "user_id" in table.c:
         return table.c.user_id == caller.c.id
     if table is not t.organizations:
         raise ValueError(f"{operation.name}: its path must begin with the organization, or anybody could reach it")
-    return true()
+    return _alive(table, None)
 
 
-def _alive(table: Table) -> Any:
-    """A deployment that was deleted by force is a tombstone: there for its satellite, gone for people."""
-    return table.c.status != "gone" if table is t.deployments else true()
+def _alive(table: Table, parent: Table | None) -> Any:
+    """What is being deleted with all that is in it is not there any more. A deployment that was deleted by force is a
+    tombstone: there for its satellite, gone for people.
+    """
+    if table is t.deployments:
+        return table.c.status != "gone"
+    if table is t.artifacts and parent is not t.collections:
+        return in_living_collection()
+    return table.c.deleting_since.is_(None) if "deleting_since" in table.c else true()
+
+
+def in_living_collection() -> Any:
+    """Whether an artifact's collection is not being deleted."""
+    home = t.collections.alias("home")
+    alive = (home.c.id == t.artifacts.c.collection_id, home.c.deleting_since.is_(None))
+    return exists(select(1).where(*alive).correlate(t.artifacts))
 
 
 def _link_to_satellite(table: Table, caller: Any) -> Any:

@@ -51,6 +51,11 @@ def _times() -> tuple[Column[datetime], Column[datetime | None]]:
     )
 
 
+def _deleting() -> Column[datetime | None]:
+    """Since when an object is being deleted with all that is in it: it is not there any more for anybody."""
+    return Column("deleting_since", DateTime(timezone=True))
+
+
 def _parent(table: str, *, name: str | None = None, ondelete: str = "CASCADE", nullable: bool = False) -> Column[Any]:
     return Column(name or f"{table[:-1]}_id", Uuid, ForeignKey(f"{table}.id", ondelete=ondelete), nullable=nullable)
 
@@ -188,6 +193,7 @@ organizations = Table(
     Column("orbits_limit", Integer),
     Column("satellites_limit", Integer),
     Column("artifacts_limit", Integer),
+    _deleting(),
     *_times(),
 )
 
@@ -230,8 +236,15 @@ orbits = Table(
     _parent("organizations"),
     Column("name", Text, nullable=False),
     Column("bucket_secret_id", Uuid, ForeignKey("buckets.id", ondelete="RESTRICT"), nullable=False),
+    _deleting(),
     *_times(),
-    UniqueConstraint("organization_id", "name"),
+    Index(
+        "orbits_organization_id_name_key",
+        "organization_id",
+        "name",
+        unique=True,
+        postgresql_where=text("deleting_since IS NULL"),
+    ),
     Index(None, "bucket_secret_id"),
 )
 
@@ -257,8 +270,10 @@ collections = Table(
     Column("description", Text, nullable=False, server_default=""),
     Column("type", Text, nullable=False),
     Column("tags", ARRAY(Text)),
+    _deleting(),
     *_times(),
     Index(None, "orbit_id", "created_at"),
+    Index("collections_deleting_idx", "orbit_id", postgresql_where=text("deleting_since IS NOT NULL")),
 )
 
 artifacts = Table(
@@ -282,6 +297,8 @@ artifacts = Table(
     Column("status", Text, nullable=False),
     Column("bucket_location", Text, nullable=False),
     Column("unique_identifier", Text, nullable=False),
+    # The multipart uploads that were begun for it; those that never became the object have to be aborted one day.
+    Column("upload_ids", ARRAY(Text), nullable=False, server_default="{}"),
     Column("created_by_user", Text),
     Column("created_by_id", Uuid, ForeignKey("users.id", ondelete="SET NULL")),
     *_times(),
@@ -323,6 +340,45 @@ artifact_values = Table(
     Index(
         "artifact_values_text_idx", "orbit_id", "name", "text", "artifact_id", postgresql_where=text("text IS NOT NULL")
     ),
+)
+
+# The deletion of a whole place: collection, orbit or organization. It outlives what it deletes.
+deletions = Table(
+    "deletions",
+    metadata,
+    _id(),
+    Column("kind", Text, nullable=False),
+    Column("object_id", Uuid, nullable=False),
+    Column("organization_id", Uuid, nullable=False),
+    Column("orbit_id", Uuid),
+    Column("name", Text, nullable=False),
+    Column("step", Text, nullable=False, server_default="queued"),
+    Column("remaining", Integer),
+    Column("problem", Text),
+    Column("requested_by", Uuid, ForeignKey("users.id", ondelete="SET NULL")),
+    Column("requested_by_name", Text),
+    Column("finished_at", DateTime(timezone=True)),
+    *_times(),
+    _one_of("kind", "collection", "orbit", "organization"),
+    UniqueConstraint("object_id"),
+    Index(None, "requested_by", "created_at"),
+)
+
+# Objects in buckets whose row is gone, until they are gone, too. The id is that of the artifact.
+doomed_objects = Table(
+    "doomed_objects",
+    metadata,
+    _id(),
+    Column("bucket_secret_id", Uuid, ForeignKey("buckets.id", ondelete="RESTRICT"), nullable=False),
+    Column("bucket_location", Text, nullable=False),
+    Column("upload_ids", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("size", BigInteger, nullable=False),
+    Column("deletion_id", Uuid, ForeignKey("deletions.id", ondelete="SET NULL")),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Column("tried_at", DateTime(timezone=True)),
+    Column("problem", Text),
+    Index(None, "bucket_secret_id", "tried_at"),
+    Index(None, "deletion_id"),
 )
 
 tracks = Table(

@@ -18,14 +18,18 @@ from luml_app.resources.artifacts import Artifacts
 from luml_app.resources.auth import Auth
 from luml_app.resources.buckets import Buckets
 from luml_app.resources.collections import Collections
+from luml_app.resources.deletions import Deletions
 from luml_app.resources.deployments import Deployments
+from luml_app.resources.erasing import erase, resume_deletions
 from luml_app.resources.events import Events, prune_events
 from luml_app.resources.orbits import Orbits
 from luml_app.resources.organizations import Organizations
 from luml_app.resources.pruning import prune_accounts
+from luml_app.resources.purging import purge_bucket, purge_buckets
 from luml_app.resources.satellites import Satellites
 from luml_app.resources.search import Search
 from luml_app.resources.sessions import Sessions
+from luml_app.resources.sweeping import sweep_uploads
 from luml_app.resources.track_entries import TrackEntries
 from luml_app.resources.track_history import TrackHistory
 from luml_app.resources.tracks import Tracks
@@ -40,6 +44,7 @@ RESOURCES: list[type[Resource]] = [
     Orbits,
     Buckets,
     Uploads,
+    Deletions,
     Collections,
     Artifacts,
     Search,
@@ -58,6 +63,11 @@ CHORES: list[Chore] = [
     send_mail,
     write_account_mail,
     prune_accounts,
+    purge_bucket,
+    purge_buckets,
+    erase,
+    resume_deletions,
+    sweep_uploads,
 ]
 
 

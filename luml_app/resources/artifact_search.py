@@ -97,7 +97,8 @@ class _Page:
         self.sort, self.walk = _sort(wanted.sort_by, wanted.orbit_id)
         tree = parse(wanted.filter) if wanted.filter else None
         self.fits = _conditions(wanted, tree)
-        self.hints = _hints(wanted, tree)
+        self.shown = _in_shown_collections(wanted.orbit_id)
+        self.hints = [*_hints(wanted, tree), self.shown]
         self.cursor: Cursor | None = None
         if wanted.cursor:
             self.cursor = read_cursor(wanted.cursor, self.sort.value, wanted.order, wanted.mark)
@@ -145,7 +146,7 @@ class _Page:
     def _near(self) -> Select[Any]:
         step = self._from_index(self.walk).limit(NEAR).subquery("step")
         a = t.artifacts
-        query = select(step.c.id, step.c.value).join(a, a.c.id == step.c.id).where(*self.fits)
+        query = select(step.c.id, step.c.value).join(a, a.c.id == step.c.id).where(*self.fits, self.shown)
         return query.order_by(*self._ordered(step.c.value, step.c.id)).limit(self.count)
 
     def _full(self) -> Select[Any]:
@@ -227,6 +228,13 @@ def _conditions(wanted: Wanted, tree: Filter | None) -> list[Any]:
     if tree is not None:
         found.append(condition(tree, wanted.orbit_id))
     return found
+
+
+def _in_shown_collections(orbit_id: UUID) -> Any:
+    """Not in a collection that is being deleted: those are few, so they are read once instead of looked at by row."""
+    c = t.collections
+    hidden = select(c.c.id).where(c.c.orbit_id == orbit_id, c.c.deleting_since.is_not(None))
+    return t.artifacts.c.collection_id.not_in(hidden)
 
 
 def _hints(wanted: Wanted, tree: Filter | None) -> list[Any]:

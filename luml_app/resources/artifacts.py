@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, case, delete, func, insert, literal, select, true, update
+from sqlalchemy import bindparam, case, func, insert, literal, select, true, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from luml_app.core import tables as t
@@ -15,28 +15,37 @@ from luml_app.core.events import difference
 from luml_app.core.ids import new_id
 from luml_app.core.operations import Resource, operation
 from luml_app.core.prepared import Prepared
+from luml_app.core.scope import Found
 from luml_app.resources.artifact_search import Wanted, find_page
 from luml_app.resources.artifact_values import check_count, insert_values, merge_values, old_values, sent_values
+from luml_app.resources.batches import REMEMBERED, move, remove
 from luml_app.resources.changes import sent
 from luml_app.resources.collections import TOTAL, collection_of
 from luml_app.resources.deployments import deployments_of_artifact, deployments_of_artifacts
 from luml_app.resources.limits import check_limit
 from luml_app.resources.manifests import type_of
+from luml_app.resources.purging import bury_tombstones, doom, queue_purge
 from luml_app.schemas.artifacts import (
     Artifact,
+    ArtifactBase,
+    ArtifactBatchDelete,
+    ArtifactBatchMove,
     ArtifactCreate,
     ArtifactCreated,
     ArtifactDetails,
     ArtifactListed,
+    ArtifactMove,
     ArtifactPage,
+    ArtifactsChanged,
     ArtifactStatus,
     ArtifactType,
     ArtifactUpdate,
+    Sha256,
     SignedUrl,
     TrackBase,
 )
 from luml_app.schemas.buckets import Upload
-from luml_app.schemas.errors import BadRequest, Conflict
+from luml_app.schemas.errors import BadRequest, Conflict, NotFound
 from luml_app.schemas.fields import Limit, SortOrder
 from luml_app.storage.opening import open_bucket
 from luml_app.storage.parts import is_multipart
@@ -44,11 +53,11 @@ from luml_app.storage.parts import is_multipart
 _ORBIT = "/v1/organizations/{organization_id}/orbits/{orbit_id}"
 _ALL = _ORBIT + "/collections/{collection_id}/artifacts"
 _ONE = _ALL + "/{artifact_id}"
-_REMEMBERED = ("name", "file_name", "file_hash", "size", "bucket_secret_id", "bucket_location")
 Types = list[ArtifactType]
 Statuses = list[ArtifactStatus]
 Texts = list[str]
 Ids = list[UUID]
+Known = list[ArtifactBase]
 
 
 class Artifacts(Resource):
@@ -68,7 +77,7 @@ class Artifacts(Resource):
         check_limit(self.scope, "artifacts")
         row = self._insert(body, kind)
         self.scope.record("artifact.create", row.id, after={"name": row.name, "type": kind, "size": row.size})
-        return ArtifactCreated(artifact=artifact_of(row), upload_details=self._upload(row))
+        return ArtifactCreated(artifact=artifact_of(row), upload_details=upload_of(row, _BucketOf(row), self.scope))
 
     @operation(f"GET {_ORBIT}/artifacts", needs="artifact:list")
     def list(
@@ -179,6 +188,41 @@ class Artifacts(Resource):
             self.scope.record("artifact.update", one.id, before={"status": one.status}, after=change)
         return SignedUrl(url=storage.delete_url(one.bucket_location, seconds))
 
+    @operation(f"POST {_ONE}/move", needs="artifact:update", whole=True)
+    def move(self, body: ArtifactMove) -> Artifact:
+        """Move an artifact into another collection of the orbit; tracks and deployments do not notice."""
+        one = self.scope.row(t.artifacts)
+        moved = move(self.scope, [one.id], body.target_collection_id)
+        if moved.refused:
+            raise Conflict(moved.refused[0].reason)
+        return artifact_of(Found(one.columns | {"collection_id": body.target_collection_id}))
+
+    @operation(f"POST {_ORBIT}/artifacts/move", needs="artifact:update")
+    def move_many(self, body: ArtifactBatchMove) -> ArtifactsChanged:
+        """Move artifacts into another collection of the orbit: those that can be; the answer says why not the others.
+
+        At most 500 at once; several calls do more.
+        """
+        return move(self.scope, body.artifact_ids, body.target_collection_id)
+
+    @operation(f"POST {_ORBIT}/artifacts/delete", needs="artifact:delete")
+    def delete_many(self, body: ArtifactBatchDelete) -> ArtifactsChanged:
+        """Delete artifacts and their bytes: those that can be; the answer says why not the others.
+
+        At most 500 at once; several calls do more.
+        """
+        return remove(self.scope, body.artifact_ids)
+
+    @operation(f"GET {_ORBIT}/artifacts/by-hash", needs="artifact:list")
+    def by_hash(self, sha256: Sha256) -> Known:
+        """The uploaded artifacts of the orbit with exactly these bytes, oldest first: ask before uploading again."""
+        a, c = t.artifacts, t.collections
+        same = (a.c.orbit_id == self.scope.orbit_id, a.c.file_hash == sha256.lower(), a.c.status == "uploaded")
+        columns = (a.c.id, a.c.collection_id, a.c.type, a.c.name, a.c.file_name, a.c.size, a.c.created_at)
+        query = select(*columns, c.c.name.label("collection_name")).join(c, c.c.id == a.c.collection_id)
+        rows = self.db.execute(query.where(*same, c.c.deleting_since.is_(None)).order_by(a.c.id).limit(100))
+        return [ArtifactBase(**row._mapping) for row in rows]
+
     @operation(f"DELETE {_ONE}", needs="artifact:delete", status=204)
     def delete(self) -> None:
         """Delete an artifact and its bytes; refused while it is deployed or in a track."""
@@ -209,14 +253,6 @@ class Artifacts(Resource):
         bucket = [column.label(f"bucket_{column.name}") for column in t.buckets.c]
         query = select(new, *bucket).join(t.buckets, t.buckets.c.id == new.c.bucket_secret_id)
         return self.db.execute(query.add_cte(insert_values(new))).one()
-
-    def _upload(self, row: Any) -> Upload:
-        storage = open_bucket(_BucketOf(row), self.scope.keys, self.scope.settings)
-        key, seconds = row.bucket_location, self.scope.settings.signed_url_seconds
-        multipart = is_multipart(row.size)
-        url = storage.initiate_url(key, seconds) if multipart else storage.upload_url(key, seconds)
-        place = {"bucket_location": key, "bucket_secret_id": row.bucket_secret_id}
-        return Upload(type=storage.kind, url=url, multipart=multipart, **place)
 
     def _checked_status(self, one: Any, status: str) -> str:
         allowed = {
@@ -262,15 +298,12 @@ class Artifacts(Resource):
         return select(d.c.id).join(r, r.c.deployment_id == d.c.id).where(r.c.artifact_id == one.id)
 
     def _delete(self) -> None:
-        one, d = self.scope.row(t.artifacts), t.deployments
-        storage = self._storage(one, lock=True)
-        # Tombstones wait for a satellite that may never come back; that shall not keep the artifact.
-        self.db.execute(delete(d).where(d.c.status == "gone", d.c.id.in_(self._deployments(one))))
-        # The row's foreign keys refuse while something uses it. The bytes go only after the commit: a crash in
-        # between leaves bytes without a row, which can be swept, and never a row without its bytes.
-        self.db.execute(delete(t.artifacts).where(t.artifacts.c.id == one.id))
-        self.scope.record("artifact.delete", one.id, before={name: getattr(one, name) for name in _REMEMBERED})
-        self.scope.after_commit.append(lambda: storage.delete(one.bucket_location))
+        one = self.scope.row(t.artifacts)
+        self.db.execute(bury_tombstones([one.id]))
+        if not doom(self.db, t.artifacts.c.id == one.id):
+            raise NotFound("It has been deleted in this very moment.")
+        self.scope.record("artifact.delete", one.id, before={name: getattr(one, name) for name in REMEMBERED})
+        queue_purge(self.db, {one.bucket_secret_id})
 
 
 class _BucketOf:
@@ -281,6 +314,16 @@ class _BucketOf:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._row, f"bucket_{name}" if name != "bucket_name" else "bucket_bucket_name")
+
+
+def upload_of(row: Any, bucket: Any, scope: Any) -> Upload:
+    """Where an artifact's bytes go, and how."""
+    storage = open_bucket(bucket, scope.keys, scope.settings)
+    key, seconds = row.bucket_location, scope.settings.signed_url_seconds
+    multipart = is_multipart(row.size)
+    url = storage.initiate_url(key, seconds) if multipart else storage.upload_url(key, seconds)
+    place = {"bucket_location": key, "bucket_secret_id": row.bucket_secret_id}
+    return Upload(type=storage.kind, url=url, multipart=multipart, **place)
 
 
 def download_url(scope: Any, one: Any) -> str:

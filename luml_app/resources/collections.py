@@ -12,6 +12,7 @@ from luml_app.core.ids import new_id
 from luml_app.core.operations import Resource, operation
 from luml_app.core.paging import fetch_page
 from luml_app.resources.changes import sent
+from luml_app.resources.deletions import begin_deletion, confirmed
 from luml_app.resources.searching import contains
 from luml_app.schemas.collections import (
     Collection,
@@ -21,6 +22,7 @@ from luml_app.schemas.collections import (
     CollectionTypeFilter,
     CollectionUpdate,
 )
+from luml_app.schemas.deletions import Deletion
 from luml_app.schemas.errors import Conflict
 from luml_app.schemas.fields import Limit, Page, SortOrder
 
@@ -60,7 +62,8 @@ class Collections(Resource):
     ) -> Page[Collection]:
         """The collections of an orbit; `search` looks into names, descriptions and tags."""
         c = t.collections
-        query = select(c, TOTAL.label("total_artifacts")).where(c.c.orbit_id == self.scope.orbit_id)
+        here = (c.c.orbit_id == self.scope.orbit_id, c.c.deleting_since.is_(None))
+        query = select(c, TOTAL.label("total_artifacts")).where(*here)
         if search:
             query = query.where(
                 or_(contains(c.c.name, search), contains(c.c.description, search), contains(c.c.tags, search))
@@ -126,6 +129,16 @@ class Collections(Resource):
             raise Conflict(f"The collection holds {count} artifact{'s' * (count > 1)}; move or delete them first.")
         self.db.execute(delete(t.collections).where(t.collections.c.id == one.id))
         self.scope.record("collection.delete", one.id, before={"name": one.name})
+
+    @operation(f"DELETE {_ONE}/force", needs="collection:delete", status=202)
+    def force_delete(self, confirm: str) -> Deletion:
+        """Delete a collection with all its artifacts, taking them out of tracks and their deployments down.
+
+        `confirm` is the collection's name. It disappears at once; `deletions.list` shows how far the rest is.
+        """
+        one = self.scope.row(t.collections)
+        confirmed("collection", one, confirm)
+        return begin_deletion(self.scope, "collection", one)
 
     def _total(self, collection_id: Any) -> int:
         return self.db.scalar(select(func.count()).where(t.artifacts.c.collection_id == collection_id)) or 0

@@ -13,6 +13,7 @@ from luml_app.core.events import difference
 from luml_app.core.ids import new_id
 from luml_app.core.operations import Resource, operation
 from luml_app.core.prepared import Prepared
+from luml_app.core.scope import in_living_collection
 from luml_app.jobs.queue import cancel_queued, enqueue, new_job
 from luml_app.resources.changes import sent
 from luml_app.resources.tasks import task_of
@@ -67,23 +68,16 @@ class Deployments(Resource):
     @operation(f"DELETE {_ONE}", needs="deployment:delete")
     def delete(self) -> Task:
         """Ask the satellite to take a deployment down; the answer is the task that does it."""
-        one, d = self.scope.row(t.deployments), t.deployments
-        wanted = {"desired": "deleted", "status": "deletion_pending", "generation": d.c.generation + 1}
-        still = (d.c.desired != "deleted") | (d.c.status == "deletion_failed")
-        self.db.execute(update(d).where(d.c.id == one.id, still).values(**wanted, updated_at=func.now()))
-        cancel_queued(self.db, f"deployment:{one.id}", "deploy")
-        job = enqueue(self.db, self._job(one, "undeploy"))
+        one = self.scope.row(t.deployments)
+        job = take_down(self.db, one)
         self.scope.record("deployment.delete", one.id, satellite_id=one.satellite_id, before={"name": one.name})
         return task_of(job)
 
     @operation(f"DELETE {_ONE}/force", needs="deployment:delete", status=204)
     def force_delete(self) -> None:
         """Forget a deployment at once, even when its satellite is away; the satellite cleans up when it is back."""
-        one, d = self.scope.row(t.deployments), t.deployments
-        tombstone = {"desired": "deleted", "status": "gone", "generation": d.c.generation + 1}
-        self.db.execute(update(d).where(d.c.id == one.id).values(**tombstone, updated_at=func.now()))
-        cancel_queued(self.db, f"deployment:{one.id}", "deploy")
-        enqueue(self.db, self._job(one, "undeploy"))
+        one = self.scope.row(t.deployments)
+        take_down(self.db, one, status="gone")
         self.scope.record("deployment.force_delete", one.id, satellite_id=one.satellite_id, before={"name": one.name})
 
     def _check_secrets(self, body: DeploymentCreate | DeploymentUpdate) -> None:
@@ -94,7 +88,7 @@ class Deployments(Resource):
     def _parts(self, body: DeploymentCreate) -> Any:
         """Artifact and satellite of this orbit, in one query. The artifact is held, so that its status stays."""
         a, s, orbit = t.artifacts, t.satellites, self.scope.orbit_id
-        artifact = (a.c.id == body.artifact_id) & (a.c.orbit_id == orbit)
+        artifact = (a.c.id == body.artifact_id) & (a.c.orbit_id == orbit) & in_living_collection()
         satellite = (s.c.id == body.satellite_id) & (s.c.orbit_id == orbit)
         variant = a.c.manifest["variant"].astext.label("variant")
         columns = [a.c.type, a.c.status, a.c.file_hash, variant, s.c.paired, s.c.capabilities]
@@ -134,8 +128,15 @@ class Deployments(Resource):
         self.db.execute(job.add_cte(deployment.cte("d"), revision.cte("r")))
         return deployment_id
 
-    def _job(self, one: Any, kind: str) -> dict[str, Any]:
-        return _job_row(one.id, kind, satellite_id=one.satellite_id, orbit_id=one.orbit_id)
+
+def take_down(db: Connection, one: Any, status: str = "deletion_pending") -> Any:
+    """Have its satellite take a deployment down; the job that does it. ``gone`` does not wait for the satellite."""
+    d = t.deployments
+    wanted = {"desired": "deleted", "status": status, "generation": d.c.generation + 1, "updated_at": func.now()}
+    asked_before = (d.c.desired == "deleted") & (d.c.status != "deletion_failed") & (status != "gone")
+    db.execute(update(d).where(d.c.id == one.id, ~asked_before).values(**wanted))
+    cancel_queued(db, f"deployment:{one.id}", "deploy")
+    return enqueue(db, _job_row(one.id, "undeploy", satellite_id=one.satellite_id, orbit_id=one.orbit_id))
 
 
 def _job_row(deployment_id: Any, kind: str, **place: Any) -> dict[str, Any]:

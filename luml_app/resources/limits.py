@@ -13,7 +13,9 @@ _COUNTED: dict[str, Any] = {
     "members": select(func.count())
     .select_from(t.organization_members)
     .where(t.organization_members.c.organization_id == t.organizations.c.id),
-    "orbits": select(func.count()).select_from(t.orbits).where(t.orbits.c.organization_id == t.organizations.c.id),
+    "orbits": select(func.count())
+    .select_from(t.orbits)
+    .where(t.orbits.c.organization_id == t.organizations.c.id, t.orbits.c.deleting_since.is_(None)),
     "satellites": select(func.count())
     .select_from(t.satellites.join(t.orbits, t.orbits.c.id == t.satellites.c.orbit_id))
     .where(t.orbits.c.organization_id == t.organizations.c.id),

@@ -13,7 +13,9 @@ from luml_app.core.operations import Resource, operation
 from luml_app.core.permissions import granted
 from luml_app.resources.auth import user_of
 from luml_app.resources.changes import sent
+from luml_app.resources.deletions import begin_deletion, confirmed
 from luml_app.resources.limits import check_limit
+from luml_app.schemas.deletions import Deletion
 from luml_app.schemas.errors import Conflict, NotFound
 from luml_app.schemas.organizations import Orbit, OrbitCreate, OrbitListed, OrbitMember, OrbitUpdate
 
@@ -71,6 +73,16 @@ class Orbits(Resource):
         self.db.execute(delete(t.orbits).where(t.orbits.c.id == self.scope.orbit_id))
         self.scope.record("orbit.delete", self.scope.orbit_id, before={"name": self.scope.row(t.orbits).name})
 
+    @operation("DELETE /v1/organizations/{organization_id}/orbits/{orbit_id}/force", needs="orbit:delete", status=202)
+    def force_delete(self, confirm: str) -> Deletion:
+        """Delete an orbit with all that is in it: deployments, satellites, tracks, artifacts and their bytes.
+
+        `confirm` is the orbit's name. It disappears at once; `deletions.list` shows how far the rest is.
+        """
+        one = self.scope.row(t.orbits)
+        confirmed("orbit", one, confirm)
+        return begin_deletion(self.scope, "orbit", one)
+
     def _bucket(self, bucket_id: Any) -> Any:
         """The organization's bucket of this id, as a query of its id."""
         b = t.buckets
@@ -114,7 +126,9 @@ class Orbits(Resource):
 
 def listed_orbits(scope: Any) -> Listed:
     """The orbits of the scope's organization that its caller may enter, with totals."""
-    query = _orbits_with_totals(scope).where(t.orbits.c.organization_id == scope.organization_id)
+    o = t.orbits
+    here = (o.c.organization_id == scope.organization_id, o.c.deleting_since.is_(None))
+    query = _orbits_with_totals(scope).where(*here)
     if scope.organization_role == "member":
         query = query.where(t.orbit_members.c.role.is_not(None))
     if scope.only_orbit_id is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, exists, func, insert, or_, select, update
 
 from luml_app.core import tables as t
 from luml_app.core.events import difference
@@ -15,7 +15,9 @@ from luml_app.core.permissions import granted
 from luml_app.resources.auth import user_of
 from luml_app.resources.buckets import add_builtin
 from luml_app.resources.changes import sent
+from luml_app.resources.deletions import begin_deletion, confirmed
 from luml_app.resources.orbits import listed_orbits
+from luml_app.schemas.deletions import Deletion
 from luml_app.schemas.errors import Conflict
 from luml_app.schemas.organizations import (
     Organization,
@@ -41,7 +43,7 @@ class Organizations(Resource):
         if self.scope.only_orbit_id is not None:
             around = select(t.orbits.c.organization_id).where(t.orbits.c.id == self.scope.only_orbit_id)
             mine = mine.where(o.c.id.in_(around))
-        rows = self.db.execute(mine.order_by(o.c.created_at, o.c.id))
+        rows = self.db.execute(mine.where(o.c.deleting_since.is_(None)).order_by(o.c.created_at, o.c.id))
         return [OrganizationListed(**_plain(row), role=row.role, permissions=granted(row.role)) for row in rows]
 
     @operation("POST /v1/organizations")
@@ -95,10 +97,35 @@ class Organizations(Resource):
         o, one = t.organizations, self.scope.row(t.organizations)
         # Locked first: a create in the same moment holds a key-share lock on the row until it is done.
         self.db.execute(select(o.c.id).where(o.c.id == one.id).with_for_update())
-        if self.db.scalar(select(func.count()).where(t.orbits.c.organization_id == one.id)):
+        left = self._left_in_it()
+        if left.orbits:
             raise Conflict("The organization has orbits; delete them first.")
+        if left.leftovers:
+            begin_deletion(self.scope, "organization", one)
+            return
         self.db.execute(delete(o).where(o.c.id == one.id))
         self.scope.record("organization.delete", one.id, before={"name": one.name})
+
+    @operation("DELETE /v1/organizations/{organization_id}/force", needs="organization:delete", status=202)
+    def force_delete(self, confirm: str) -> Deletion:
+        """Delete an organization with all its orbits and what is in them, and the bytes in its buckets.
+
+        `confirm` is the organization's name. It disappears at once; `deletions.list` shows how far the rest is.
+        """
+        one = self.scope.row(t.organizations)
+        confirmed("organization", one, confirm)
+        return begin_deletion(self.scope, "organization", one)
+
+    def _left_in_it(self) -> Any:
+        """`orbits`: whether it has some. `leftovers`: whether something in it is still being deleted, which must not
+        lose its buckets before that is done.
+        """
+        o, b, noted, mine = t.orbits, t.buckets, t.doomed_objects, self.scope.organization_id
+        inside = (o.c.organization_id == mine, noted.c.bucket_secret_id == b.c.id, b.c.organization_id == mine)
+        there = exists(select(1).where(inside[0], o.c.deleting_since.is_(None)))
+        leaving = exists(select(1).where(inside[0], o.c.deleting_since.is_not(None)))
+        objects = exists(select(1).where(*inside[1:]))
+        return self.db.execute(select(there.label("orbits"), or_(leaving, objects).label("leftovers"))).one()
 
     def _members(self) -> Members:
         m, u = t.organization_members, t.users

@@ -10,6 +10,7 @@ from sqlalchemy import Select, Table, Text, Uuid, and_, cast, literal, null, or_
 from luml_app.core import tables as t
 from luml_app.core.operations import Resource, operation
 from luml_app.core.paging import Cursor, beyond, read_cursor, write_cursor
+from luml_app.core.scope import in_living_collection
 from luml_app.resources.artifact_search import words
 from luml_app.resources.filtering import condition, hints, hints_of_piece
 from luml_app.resources.searching import contains
@@ -69,7 +70,9 @@ class Search(Resource):
 
     def _visible_orbits(self) -> Select[Any]:
         o, m = t.orbits, t.orbit_members
-        query = select(o.c.id, o.c.name).where(o.c.organization_id == self.scope.organization_id)
+        query = select(o.c.id, o.c.name).where(
+            o.c.organization_id == self.scope.organization_id, o.c.deleting_since.is_(None)
+        )
         if self.scope.organization_role == "member":
             mine = and_(m.c.orbit_id == o.c.id, m.c.user_id == self.scope.user_id)
             query = query.where(select(1).where(mine).correlate(o).exists())
@@ -103,7 +106,10 @@ class _Asked:
         found = [or_(*(contains(column, piece) for column in searched)) for piece in self.pieces]
         if table is t.deployments:
             found.append(table.c.status != "gone")
+        if table is t.collections:
+            found.append(table.c.deleting_since.is_(None))
         if table is t.artifacts:
+            found.append(in_living_collection())
             found += [hint for piece in self.pieces for hint in hints_of_piece(piece, orbit_id)]
             found += (
                 [condition(self.tree, table.c.orbit_id), *hints(self.tree, orbit_id)] if self.tree is not None else []

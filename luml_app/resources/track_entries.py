@@ -13,6 +13,7 @@ from luml_app.core.errors import BROKEN
 from luml_app.core.ids import new_id
 from luml_app.core.operations import Resource, operation
 from luml_app.core.paging import fetch_page
+from luml_app.core.scope import in_living_collection
 from luml_app.resources.moves import OF_ARTIFACT, check_protected, hold_track, read_stages, told_of
 from luml_app.schemas.errors import Conflict, NotFound
 from luml_app.schemas.fields import Limit, Page, SortOrder, UnsetType, Why
@@ -153,7 +154,7 @@ class TrackEntries(Resource):
             .select_from(a)
             .outerjoin(s, and_(s.c.id == body.stage_id, s.c.track_id == track.id))
             .outerjoin(e, e.c.stage_id == s.c.id)
-            .where(a.c.id == body.artifact_id, a.c.orbit_id == self.scope.orbit_id)
+            .where(a.c.id == body.artifact_id, a.c.orbit_id == self.scope.orbit_id, in_living_collection())
         )
         row = self.db.execute(query.with_for_update(read=True, of=a)).one_or_none()
         if row is None:

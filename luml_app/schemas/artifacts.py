@@ -28,6 +28,7 @@ ArtifactName = Annotated[str, Meta(min_length=1, max_length=255)]
 FileName = Annotated[str, Meta(max_length=255, pattern=r"""^[^:"*`~#%;'^]+\.[^\s:"*`~#%;'^]+$""")]
 ValueName = Annotated[str, Meta(min_length=1, max_length=200)]
 FileIndex = dict[str, tuple[int, int]]
+ArtifactIds = Annotated[list[UUID], Meta(min_length=1, max_length=500)]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}$", max_length=64)]
 
 
@@ -137,6 +138,52 @@ class ArtifactUpdate(Struct, kw_only=True):
     status: ArtifactStatusUpdate | UnsetType | None = UNSET
     metrics: dict[ValueName, int | float | None] | UnsetType | None = UNSET
     params: dict[ValueName, str | int | float | bool | None] | UnsetType | None = UNSET
+
+
+class ArtifactBase(Struct, kw_only=True):
+    """An artifact by name and place; `size` in bytes."""
+
+    id: UUID
+    collection_id: UUID
+    collection_name: str
+    type: ArtifactType
+    name: str | None = None
+    file_name: str
+    size: int
+    created_at: datetime
+
+
+class ArtifactMove(Struct, kw_only=True):
+    """Where an artifact goes."""
+
+    target_collection_id: UUID
+
+
+class ArtifactBatchMove(Struct, kw_only=True):
+    """Which artifacts go where."""
+
+    artifact_ids: ArtifactIds
+    target_collection_id: UUID
+
+
+class ArtifactBatchDelete(Struct, kw_only=True):
+    """Which artifacts go."""
+
+    artifact_ids: ArtifactIds
+
+
+class Refusal(Struct, kw_only=True):
+    """One object for which something could not be done, and why."""
+
+    id: UUID
+    reason: str
+
+
+class ArtifactsChanged(Struct, kw_only=True):
+    """For which artifacts it was done, and for which not, and why."""
+
+    done: list[UUID]
+    refused: list[Refusal]
 
 
 class SignedUrl(Struct, kw_only=True):

@@ -221,6 +221,19 @@ def _(stage: Stage) -> Case:
     return Case({**place, "size": size, "upload_id": "0123456789abcdef0123456789abcdef"})
 
 
+def _unfinished(stage: Stage) -> Case:
+    made = stage.alice.artifacts.create(*stage.path("collection_id"), **announced()).artifact
+    return Case(path={"artifact_id": made.id})
+
+
+CASES["uploads.retry"] = _unfinished
+CASES["uploads.abort"] = _unfinished
+
+plain("deletions.list")
+plain("collections.force_delete", confirm="Croquet")
+plain("orbits.force_delete", confirm="Garden")
+plain("organizations.force_delete", confirm="Wonderland")
+
 plain("collections.create", {"name": "Flamingos", "type": "model", "tags": ["pink"]})
 plain("collections.list", search="cro", types=["model"], sort_by="total_artifacts")
 plain("collections.get")
@@ -238,6 +251,16 @@ EXPRESSION = (
 )
 plain("artifacts.list", search="a", sort_by="accuracy", types=["model"], filter=EXPRESSION, with_total=True)
 plain("artifacts.find")
+plain("artifacts.by_hash", sha256=announced()["file_hash"])
+
+
+def _elsewhere(stage: Stage) -> dict[str, Any]:
+    return {"target_collection_id": str(stage.alice.collections.create(*stage.path(), name="Wood", type="model").id)}
+
+
+CASES["artifacts.move"] = lambda stage: Case(_elsewhere(stage))
+CASES["artifacts.move_many"] = lambda stage: Case({"artifact_ids": [str(stage.spare.id)], **_elsewhere(stage)})
+CASES["artifacts.delete_many"] = lambda stage: Case({"artifact_ids": [str(stage.spare.id)]})
 plain("artifacts.get")
 plain("search.list", text="mad ha", kinds=["artifact", "deployment"])
 plain("artifacts.update", {"description": "sleepy", "tags": [], "metrics": {"f1": 1}, "params": {"depth": None}})

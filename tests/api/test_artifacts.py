@@ -11,7 +11,7 @@ import pytest
 from luml_app.schemas.errors import BadRequest, Conflict, Invalid, NotFound
 from luml_app.web.house import House
 from tests.api.stage import DATASET_MANIFEST, Stage, announced
-from tests.serving import RunningServer
+from tests.serving import RunningServer, until
 
 CONTENT = b"mock turtle soup " * 1000
 
@@ -41,7 +41,7 @@ def test_bytes_go_up_come_down_and_are_deleted(
     assert (part.status_code, part.content) == (206, CONTENT[5:11])
 
     api.artifacts.delete(*collection, artifact.id)
-    assert httpx.get(url).status_code == 404
+    until(lambda: httpx.get(url).status_code == 404, "the bytes follow the row")
     assert stored_files(house) == []
     with pytest.raises(NotFound):
         api.artifacts.get(*collection, artifact.id)

@@ -6,6 +6,7 @@ import json
 import os
 import tarfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def orbit(client: Client) -> OrbitHandle:
 def proxy(server: RunningServer) -> Iterator[Proxy]:
     """A proxy in front of the server that can be told to misbehave; the server believes in its address."""
     proxy = Proxy(server.port)
-    server.server._know_port(proxy.port)
+    server.house.know(replace(server.house.settings, port=proxy.port))
     yield proxy
     proxy.close()
 

@@ -18,6 +18,7 @@ from luml_app.jobs import queue
 from luml_app.jobs.chores import Chore, Errand, Hopeless, queue_chore
 from luml_app.jobs.housekeeper import Housekeeper
 from luml_app.jobs.pruning import KEPT, prune_jobs
+from luml_app.resources import CHORES
 from luml_app.schemas.errors import Unavailable
 from luml_app.web.house import House
 from tests.serving import RunningServer, until
@@ -207,8 +208,15 @@ def test_a_running_server_is_woken_by_what_is_queued(
     done = threading.Event()
     chore = Chore("woken", lambda _: done.set())
     house.housekeeper.chores[chore.kind] = chore
+    recurring = {one.kind for one in CHORES if one.every is not None}
     start_server(house, role="api")
-    until(lambda: [job.state for job in jobs(house.database)] == ["succeeded", "queued"], "the first look is over")
+    until(
+        lambda: (
+            {job.state for job in jobs(house.database)} == {"succeeded", "queued"}
+            and {job.type for job in jobs(house.database) if job.state == "queued"} == recurring
+        ),
+        "the first look is over",
+    )
     put(house.database, chore)
     assert done.wait(30)
 
