@@ -23,6 +23,7 @@ COMMANDS = {
     "deploy": ("luml_app.cli.deployments:deploy", "Deploy a model."),
     "predict": ("luml_app.cli.deployments:predict", "Call a deployed model."),
     "satellite": ("luml_app.cli.satellite:satellite", "Run a satellite."),
+    "keys": ("luml_app.cli.keys:keys", "List, make, replace and retire the secret keys."),
     "doctor": ("luml_app.cli.doctor:doctor", "Check this installation and say what to mend."),
     "demo": ("luml_app.cli.up:demo", "Train, store, deploy and call a small model."),
 }

@@ -236,7 +236,14 @@ def _caller(kind: str) -> Any:
         k = t.api_keys
         fresh = k.c.expires_at.is_(None) | (k.c.expires_at > now)
         query = (
-            select(*person, k.c.id.label("key_id"), k.c.scopes, k.c.last_used_at, k.c.orbit_id.label("only_orbit_id"))
+            select(
+                *person,
+                k.c.id.label("key_id"),
+                k.c.scopes,
+                k.c.last_used_at,
+                k.c.key_hash,
+                k.c.orbit_id.label("only_orbit_id"),
+            )
             .join(k, k.c.user_id == u.c.id)
             .where(_is_hash(k.c.key_hash), fresh, alive)
         )
@@ -257,7 +264,15 @@ def _caller(kind: str) -> Any:
     else:
         sat, o = t.satellites, t.orbits
         query = (
-            select(sat.c.id, sat.c.name, sat.c.orbit_id, sat.c.last_seen_at, sat.c.paired, o.c.organization_id)
+            select(
+                sat.c.id,
+                sat.c.name,
+                sat.c.orbit_id,
+                sat.c.last_seen_at,
+                sat.c.paired,
+                sat.c.key_hash,
+                o.c.organization_id,
+            )
             .join(o, o.c.id == sat.c.orbit_id)
             .where(_is_hash(sat.c.key_hash))
         )

@@ -230,4 +230,12 @@ def _note_seen(scope: Scope) -> None:
         return
     # Skipped while another request writes the same: its transaction may be a long one, and nobody shall wait for it.
     free = select(table.c.id).where(table.c.id == row_id).with_for_update(skip_locked=True, key_share=True)
-    scope.db.execute(update(table).where(table.c.id.in_(free)).values({column: now}))
+    scope.db.execute(update(table).where(table.c.id.in_(free)).values({column: now, **_newer_hash(scope)}))
+
+
+def _newer_hash(scope: Scope) -> dict[str, str]:
+    """A token that is used is at hand, so that its hash can be made with the newest key; see `core.sealing`."""
+    stored = scope.caller.columns.get("key_hash")
+    if stored is None or scope.keys.is_newest(stored):
+        return {}
+    return {"key_hash": scope.keys.hash(scope.credentials.token or "")}

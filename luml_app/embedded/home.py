@@ -14,7 +14,7 @@ import fcntl
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
@@ -93,6 +93,22 @@ class Home:
         if len(key) < 32:
             raise HomeError(f"The key in {path} is damaged: restore the file from a backup.")
         return key
+
+    def change_key(self, name: str, change: Callable[[str], str]) -> None:
+        """Replace the content of the secret `name` by what `change` makes of it; readers meet the old or the new one.
+
+        Of two processes that do so at once one waits for the other. Raises HomeError, and what `change` raises.
+        """
+        with self._speaking():
+            folder = os.open(self.keys, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            value = change(self.key(name))
+            with self._speaking(), self._finished_file(self.keys, value + "\n") as finished:
+                finished.replace(self.keys / name)
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

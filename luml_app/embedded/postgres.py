@@ -244,6 +244,21 @@ class Postgres:
             (self.data / claim).unlink(missing_ok=True)
 
 
+def running_url(data: Path) -> str | None:
+    """The address of a server that somebody else runs on this folder now, or None when nobody does."""
+    data = data.absolute()
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+    except OSError:
+        return None
+    if len(lines) < 5 or not psutil.pid_exists(int(lines[0])):
+        return None
+    server = Postgres(data)
+    if server._port is not None:
+        server._port = int(lines[3])
+    return server.url
+
+
 def socket_fits(folder: Path) -> bool:
     """Whether clients can reach a socket in `folder`: paths of sockets are short, and a comma separates hosts."""
     return len(os.fsencode(folder / SOCKET_NAME)) <= SOCKET_PATH_BYTES and "," not in str(folder)

@@ -22,7 +22,7 @@ _lock = threading.Lock()
 
 def store_signer(keys: Keys) -> UrlSigner:
     """The signer of the built-in store's addresses; the store itself checks with the same."""
-    return UrlSigner([SigningKey(key_id, secret) for key_id, secret in keys.store.items()])
+    return UrlSigner(lambda: [SigningKey(key_id, secret) for key_id, secret in keys.store.items()])
 
 
 def open_bucket(row: Any, keys: Keys, settings: Settings) -> Storage:

@@ -50,17 +50,21 @@ class SigningKey:
 class UrlSigner:
     """Signs addresses with the first of `keys` and accepts the signatures of all of them, so that keys can be rotated.
 
-    `clock` gives the seconds since the epoch.
+    `keys` may be a function that gives those of the moment. `clock` gives the seconds since the epoch.
     """
 
-    def __init__(self, keys: Sequence[SigningKey], clock: Callable[[], float] = time.time) -> None:
-        if not keys:
-            raise ConfigurationError("signing keys: at least one is needed.")
-        self._current = keys[0]
-        self._keys = {key.id: key for key in keys}
-        if len(self._keys) != len(keys):
-            raise ConfigurationError("signing keys: every key needs an id of its own.")
+    def __init__(
+        self,
+        keys: Sequence[SigningKey] | Callable[[], Sequence[SigningKey]],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._ring = keys if callable(keys) else lambda: keys
         self._clock = clock
+        known = self._ring()
+        if not known:
+            raise ConfigurationError("signing keys: at least one is needed.")
+        if len({key.id for key in known}) != len(known):
+            raise ConfigurationError("signing keys: every key needs an id of its own.")
 
     def signed_url(
         self, base_url: str, method: str, path: str, expires: int, parameters: Mapping[str, str] | None = None
@@ -68,8 +72,8 @@ class UrlSigner:
         """The address of `path` (decoded, with a leading slash) for `method`, valid for `expires` seconds from now."""
         query = dict(parameters or {})
         deadline = str(int(self._clock()) + expires)
-        signature = _signature(self._current, method, path, query, deadline)
-        query |= {EXPIRES: deadline, KEY_ID: self._current.id, SIGNATURE: signature}
+        key = self._ring()[0]
+        query |= {EXPIRES: deadline, KEY_ID: key.id, SIGNATURE: _signature(key, method, path, query, deadline)}
         return f"{base_url.rstrip('/')}{quote(path)}?{urlencode(query, quote_via=quote)}"
 
     def verify(self, method: str, path: str, query: str) -> dict[str, str]:
@@ -88,7 +92,7 @@ class UrlSigner:
     def _check_signature(
         self, method: str, path: str, signed: Mapping[str, str], deadline: str, given: Mapping[str, str]
     ) -> None:
-        key = self._keys.get(given.get(KEY_ID, ""))
+        key = next((key for key in self._ring() if key.id == given.get(KEY_ID)), None)
         if key is None or not _SECONDS.fullmatch(deadline):
             raise AccessDenied
         expected = _signature(key, method, path, signed, deadline)

@@ -13,7 +13,7 @@ import psutil
 import psycopg
 import pytest
 
-from luml_app.embedded.postgres import Postgres, PostgresError, socket_fits
+from luml_app.embedded.postgres import Postgres, PostgresError, running_url, socket_fits
 from tests.embedded.conftest import OTHER_UID, as_somebody_else, eventually
 
 
@@ -50,6 +50,18 @@ def test_it_is_version_18_and_sorts_the_same_everywhere(short_path: Path, start:
     assert ask(url, "SHOW fsync") == "on"
     assert ask(url, "SELECT lower('ÄÖ')") == "äö"
     assert ask(url, "SELECT string_agg(x, '' ORDER BY x) FROM unnest(ARRAY['b', 'B', 'a', 'é']) x") == "Babé"
+
+
+@pytest.mark.parametrize("folder", ["pg", "x" * 120], ids=["by socket", "by tcp"])
+def test_others_find_it_while_it_runs(short_path: Path, start: Start, folder: str) -> None:
+    postgres = Postgres(short_path / folder)
+    assert running_url(postgres.data) is None
+    start(postgres)
+    found = running_url(postgres.data)
+    assert found == postgres.url
+    assert ask(found, "SELECT 42") == 42
+    postgres.stop()
+    assert running_url(postgres.data) is None
 
 
 def test_what_was_written_is_there_after_a_stop(short_path: Path, start: Start) -> None:
