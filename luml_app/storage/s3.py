@@ -246,9 +246,12 @@ def _options(place: Place, url: str, public_only: bool) -> dict[str, Any]:
 
 
 def _sha256_of(answer: dict[str, Any]) -> str | None:
-    """The sha256 that the service has computed over the whole object; that of an object in parts is one over parts."""
-    found = answer.get("ChecksumSHA256")
-    if not found or answer.get("ChecksumType") == "COMPOSITE" or "-" in found:
+    """The sha256 that the service has computed over the whole object; that of an object in parts is one over the parts'
+    checksums, even where the answer does not say so: their number in the ETag tells.
+    """
+    found, kind = answer.get("ChecksumSHA256"), answer.get("ChecksumType")
+    in_parts = "-" in answer.get("ETag", "") and kind != "FULL_OBJECT"
+    if not found or in_parts or kind == "COMPOSITE":
         return None
     return base64.b64decode(found).hex()
 

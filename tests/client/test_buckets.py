@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from base64 import b64encode
 from collections.abc import Callable
@@ -16,9 +17,12 @@ from luml_app.client.http import Client
 from luml_app.client.orbits import OrbitHandle
 from luml_app.packaging import read_artifact
 from luml_app.storage import parts
+from satellite.rest import RestPlatform
+from tests.api.stage import CAPABILITIES
 from tests.buckets import Service
 from tests.client.conftest import sha256
 from tests.client.test_transfers import left_in
+from tests.satellite.models import write_model
 
 MakeFile = Callable[..., Path]
 FIVE = 5 * 2**20  # S3 takes no smaller part, except as the last one
@@ -103,6 +107,27 @@ def test_deleting_frees_the_bucket(there: OrbitHandle, make_file: MakeFile) -> N
     url = there.client.artifacts.download_url(*stored.ids).url
     there.client.artifacts.delete(*stored.ids)
     assert httpx.get(url).status_code in {403, 404}
+
+
+@pytest.mark.parametrize("name", ["moto", "azurite", "rclone"])
+def test_a_satellite_fetches_its_models(
+    orbit: OrbitHandle, request: pytest.FixtureRequest, name: str, tmp_path: Path
+) -> None:
+    """By the address that it is given: it neither knows nor cares what stands behind it."""
+    there = moved(orbit, request.getfixturevalue(name))
+    path = write_model(tmp_path / "größe + (1).luml")
+    stored = there.upload(path)
+    made = there.client.satellites.create(*there.ids, name="of the test")
+    platform = RestPlatform(there.client.address, made.api_key)
+    platform.pair("http://127.0.0.1:9", CAPABILITIES, None)
+    ids = {"satellite_id": made.satellite.id, "artifact_id": stored.data.id}
+    there.client.deployments.create(*there.ids, **ids, name="served")
+    source = platform.artifact(str(stored.data.id))
+    with platform.download(source.url) as chunks:
+        found = b"".join(chunks)
+    platform.close()
+    assert hashlib.sha256(found).hexdigest() == source.digest == sha256(path)
+    assert len(found) == source.size
 
 
 @pytest.mark.parametrize("prefix", ["", "/v1"])
