@@ -91,8 +91,8 @@ _KINDS: dict[str, Any] = {
 }
 
 
-_CHOICES = {"signup": ("open", "invited", "closed")}
-_LEAST = {"port": 0}  # every other number is at least one
+_CHOICES = {"signup": ("open", "invited", "closed"), "private_buckets": ("allow", "refuse")}
+_LEAST = {"port": 0, "events_kept_days": 0}  # every other number is at least one
 
 
 def _read(name: str, kind: Any, environment: Mapping[str, str]) -> Any:

@@ -134,11 +134,16 @@ class TestSettings:
             ("LUML_POOL_SIZE", "0"),
             ("LUML_SIGNED_URL_SECONDS", "-5"),
             ("LUML_PUBLIC_URL", "luml.example.com"),
+            ("LUML_PRIVATE_BUCKETS", "never"),
         ],
     )
     def test_a_value_that_cannot_be_used_is_named(self, variable: str, value: str) -> None:
         with pytest.raises(ConfigurationError, match=f"{variable}='{value}'"):
             Settings.from_environment({variable: value})
+
+    def test_a_child_can_use_what_it_is_told(self) -> None:
+        told = Settings(database_url="postgresql://u@h/d").child_environment()
+        assert Settings.from_environment(told) == Settings.from_environment(database_url="postgresql://u@h/d")
 
     def test_the_address(self) -> None:
         assert Settings(host="h", port=1).address == "http://h:1"
