@@ -9,6 +9,9 @@ from typing import Any
 import click
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+organization_option = click.option(
+    "--organization", help="The organization, by name or id; needed when you are in several."
+)
 orbit_option = click.option("--orbit", help="The orbit, by name or id; needed when you can enter several.")
 
 

@@ -19,7 +19,7 @@ def serve(host: str | None, port: int | None, role: str) -> int:
     from luml_app.embedded.keyring import keys_of
     from luml_app.web import server
 
-    settings = _settings(host=host, port=port)
+    settings = settings_with_database(host=host, port=port)
     return server.serve(settings, keys_of(settings), role=role)
 
 
@@ -29,7 +29,7 @@ def migrate() -> None:
     from luml_app.core import migrating
     from luml_app.core.db import Database
 
-    database = Database(_settings().database_url or "")
+    database = Database(settings_with_database().database_url or "")
     try:
         migrating.migrate(database)
     finally:
@@ -37,7 +37,8 @@ def migrate() -> None:
     click.echo("The database is up to date.")
 
 
-def _settings(**overrides: Any) -> Settings:
+def settings_with_database(**overrides: Any) -> Settings:
+    """The settings of a command that works on a database of its own. Raises ConfigurationError without one."""
     from luml_app.core.settings import Settings
     from luml_app.schemas.errors import ConfigurationError
 

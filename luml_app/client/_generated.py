@@ -49,14 +49,23 @@ from luml_app.schemas.organizations import (
     Orbit,
     OrbitCreate,
     OrbitListed,
+    OrbitMember,
     OrbitMemberAdded,
+    OrbitMemberUpdate,
     OrbitUpdate,
     Organization,
     OrganizationCreate,
     OrganizationDetails,
+    OrganizationInvite,
+    OrganizationInviteCreate,
     OrganizationListed,
+    OrganizationMember,
+    OrganizationMemberCreate,
+    OrganizationMemberUpdate,
     OrganizationUpdate,
+    OwnershipTransfer,
 )
+from luml_app.schemas.permissions import Permission
 from luml_app.schemas.satellites import (
     ArtifactForSatellite,
     InferenceAccess,
@@ -71,6 +80,8 @@ from luml_app.schemas.satellites import (
     TaskUpdate,
 )
 from luml_app.schemas.search import Found
+from luml_app.schemas.secrets import Secret, SecretCreate, SecretUpdate
+from luml_app.schemas.service_accounts import ServiceAccount, ServiceAccountCreate
 from luml_app.schemas.sessions import Session
 from luml_app.schemas.tracks import (
     Stage,
@@ -311,6 +322,25 @@ class ApiKeys(Group):
         self._send(Call("api_keys.validate", "GET", "/v1/auth/api-keys/validate", type(None)))
 
 
+class Permissions(Group):
+    """What one may do in an organization or an orbit."""
+
+    def check(self, *, permission: str, organization_id: Id | None = None, orbit_id: Id | None = None) -> Permission:
+        """Whether one holds a permission, such as ``deployment:create``, in an orbit or else an organization; and why.
+
+        A place that one cannot see is not found.
+        """
+        return self._send(
+            Call(
+                "permissions.check",
+                "GET",
+                "/v1/permissions",
+                Permission,
+                query={"permission": permission, "organization_id": organization_id, "orbit_id": orbit_id},
+            )
+        )
+
+
 class Organizations(Group):
     """Tenants: members, buckets, orbits and limits."""
 
@@ -384,6 +414,265 @@ class Organizations(Group):
                 Deletion,
                 path={"organization_id": organization_id},
                 query={"confirm": confirm},
+            )
+        )
+
+    def leave(self, organization_id: Id) -> None:
+        """Leave an organization and all of its orbits; an owner transfers the ownership first."""
+        self._send(
+            Call(
+                "organizations.leave",
+                "DELETE",
+                "/v1/organizations/{organization_id}/leave",
+                type(None),
+                path={"organization_id": organization_id},
+            )
+        )
+
+    def transfer(self, organization_id: Id, *, member_id: Id) -> OrganizationMember:
+        """Make another member the owner in one's place, and oneself an admin; the answer is the new owner."""
+        return self._send(
+            Call(
+                "organizations.transfer",
+                "POST",
+                "/v1/organizations/{organization_id}/transfer",
+                OrganizationMember,
+                path={"organization_id": organization_id},
+                body=body(OwnershipTransfer, member_id=member_id),
+            )
+        )
+
+
+class Members(Group):
+    """People in an organization. Only an owner makes or changes an admin, and nobody changes themselves."""
+
+    def list(self, organization_id: Id) -> builtins.list[OrganizationMember]:
+        """The members of an organization, the longest-standing first."""
+        return self._send(
+            Call(
+                "members.list",
+                "GET",
+                "/v1/organizations/{organization_id}/members",
+                builtins.list[OrganizationMember],
+                path={"organization_id": organization_id},
+            )
+        )
+
+    def create(
+        self, organization_id: Id, *, user_id: Id, role: Literal["owner", "admin", "member"]
+    ) -> OrganizationMember:
+        """Make somebody with an account a member at once; an invitation that waits for them is used up."""
+        return self._send(
+            Call(
+                "members.create",
+                "POST",
+                "/v1/organizations/{organization_id}/members",
+                OrganizationMember,
+                path={"organization_id": organization_id},
+                body=body(OrganizationMemberCreate, user_id=user_id, role=role),
+            )
+        )
+
+    def update(
+        self, organization_id: Id, member_id: Id, *, role: Literal["owner", "admin", "member"]
+    ) -> OrganizationMember:
+        """Give a member another role."""
+        return self._send(
+            Call(
+                "members.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/members/{member_id}",
+                OrganizationMember,
+                path={"organization_id": organization_id, "member_id": member_id},
+                body=body(OrganizationMemberUpdate, role=role),
+            )
+        )
+
+    def delete(self, organization_id: Id, member_id: Id) -> None:
+        """Remove a member from the organization and from all of its orbits."""
+        self._send(
+            Call(
+                "members.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/members/{member_id}",
+                type(None),
+                path={"organization_id": organization_id, "member_id": member_id},
+            )
+        )
+
+
+class Invites(Group):
+    """Invitations to an organization. They wait for people who have no account yet, and expire."""
+
+    def list(self, organization_id: Id) -> builtins.list[OrganizationInvite]:
+        """The invitations that nobody has answered yet, expired ones among them."""
+        return self._send(
+            Call(
+                "invites.list",
+                "GET",
+                "/v1/organizations/{organization_id}/invitations",
+                builtins.list[OrganizationInvite],
+                path={"organization_id": organization_id},
+            )
+        )
+
+    def create(
+        self, organization_id: Id, *, email: str, role: Literal["owner", "admin", "member"]
+    ) -> OrganizationInvite:
+        """Invite an address, with or without an account; an expired invitation of it is renewed."""
+        return self._send(
+            Call(
+                "invites.create",
+                "POST",
+                "/v1/organizations/{organization_id}/invitations",
+                OrganizationInvite,
+                path={"organization_id": organization_id},
+                body=body(OrganizationInviteCreate, email=email, role=role),
+            )
+        )
+
+    def resend(self, organization_id: Id, invite_id: Id) -> OrganizationInvite:
+        """Send an invitation again, in one's own name; it is good for the full time once more."""
+        return self._send(
+            Call(
+                "invites.resend",
+                "POST",
+                "/v1/organizations/{organization_id}/invitations/{invite_id}/resend",
+                OrganizationInvite,
+                path={"organization_id": organization_id, "invite_id": invite_id},
+            )
+        )
+
+    def delete(self, organization_id: Id, invite_id: Id) -> None:
+        """Take an invitation back."""
+        self._send(
+            Call(
+                "invites.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/invitations/{invite_id}",
+                type(None),
+                path={"organization_id": organization_id, "invite_id": invite_id},
+            )
+        )
+
+
+class Invitations(Group):
+    """The invitations to one's own address."""
+
+    def list(self) -> builtins.list[OrganizationInvite]:
+        """The invitations that one can accept or reject."""
+        return self._send(
+            Call("invitations.list", "GET", "/v1/users/me/invitations", builtins.list[OrganizationInvite])
+        )
+
+    def accept(self, invite_id: Id) -> OrganizationMember:
+        """Become a member. The invitation must be in time, and who has sent it must still be allowed to."""
+        return self._send(
+            Call(
+                "invitations.accept",
+                "POST",
+                "/v1/users/me/invitations/{invite_id}/accept",
+                OrganizationMember,
+                path={"invite_id": invite_id},
+            )
+        )
+
+    def reject(self, invite_id: Id) -> None:
+        """Say no; the invitation is gone."""
+        self._send(
+            Call(
+                "invitations.reject",
+                "POST",
+                "/v1/users/me/invitations/{invite_id}/reject",
+                type(None),
+                path={"invite_id": invite_id},
+            )
+        )
+
+
+class ServiceAccounts(Group):
+    """Users for programs: members of one organization and of any of its orbits, who never own anything."""
+
+    def list(self, organization_id: Id) -> builtins.list[ServiceAccount]:
+        """The service accounts of an organization."""
+        return self._send(
+            Call(
+                "service_accounts.list",
+                "GET",
+                "/v1/organizations/{organization_id}/service-accounts",
+                builtins.list[ServiceAccount],
+                path={"organization_id": organization_id},
+            )
+        )
+
+    def create(self, organization_id: Id, *, name: str) -> ServiceAccount:
+        """Create a service account, a member of the organization. Put it into orbits to let it do something."""
+        return self._send(
+            Call(
+                "service_accounts.create",
+                "POST",
+                "/v1/organizations/{organization_id}/service-accounts",
+                ServiceAccount,
+                path={"organization_id": organization_id},
+                body=body(ServiceAccountCreate, name=name),
+            )
+        )
+
+    def delete(self, organization_id: Id, account_id: Id) -> None:
+        """Delete a service account with its API keys; what it has made stays."""
+        self._send(
+            Call(
+                "service_accounts.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/service-accounts/{account_id}",
+                type(None),
+                path={"organization_id": organization_id, "account_id": account_id},
+            )
+        )
+
+    def keys(self, organization_id: Id, account_id: Id) -> builtins.list[ApiKey]:
+        """The API keys of a service account, without the keys themselves."""
+        return self._send(
+            Call(
+                "service_accounts.keys",
+                "GET",
+                "/v1/organizations/{organization_id}/service-accounts/{account_id}/api-keys",
+                builtins.list[ApiKey],
+                path={"organization_id": organization_id, "account_id": account_id},
+            )
+        )
+
+    def create_key(
+        self,
+        organization_id: Id,
+        account_id: Id,
+        *,
+        name: str,
+        scopes: builtins.list[Literal["api", "inference"]] | None = None,
+        orbit_id: Id | None = None,
+        expires_at: datetime | None = None,
+    ) -> ApiKeyCreated:
+        """Make an API key for a service account; it is shown this once."""
+        return self._send(
+            Call(
+                "service_accounts.create_key",
+                "POST",
+                "/v1/organizations/{organization_id}/service-accounts/{account_id}/api-keys",
+                ApiKeyCreated,
+                path={"organization_id": organization_id, "account_id": account_id},
+                body=body(ApiKeyCreate, name=name, scopes=scopes, orbit_id=orbit_id, expires_at=expires_at),
+            )
+        )
+
+    def delete_key(self, organization_id: Id, account_id: Id, key_id: Id) -> None:
+        """Delete an API key of a service account; it stops working at once."""
+        self._send(
+            Call(
+                "service_accounts.delete_key",
+                "DELETE",
+                "/v1/organizations/{organization_id}/service-accounts/{account_id}/api-keys/{key_id}",
+                type(None),
+                path={"organization_id": organization_id, "account_id": account_id, "key_id": key_id},
             )
         )
 
@@ -481,6 +770,141 @@ class Orbits(Group):
                 Deletion,
                 path={"organization_id": organization_id, "orbit_id": orbit_id},
                 query={"confirm": confirm},
+            )
+        )
+
+
+class OrbitMembers(Group):
+    """Members of an organization in one of its orbits."""
+
+    def list(self, organization_id: Id, orbit_id: Id) -> builtins.list[OrbitMember]:
+        """The members of an orbit, the longest-standing first."""
+        return self._send(
+            Call(
+                "orbit_members.list",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/members",
+                builtins.list[OrbitMember],
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+            )
+        )
+
+    def create(
+        self, organization_id: Id, orbit_id: Id, *, user_id: Id, role: Literal["admin", "member", "viewer"]
+    ) -> OrbitMember:
+        """Let a member of the organization into the orbit."""
+        return self._send(
+            Call(
+                "orbit_members.create",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/members",
+                OrbitMember,
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                body=body(OrbitMemberAdded, user_id=user_id, role=role),
+            )
+        )
+
+    def update(
+        self, organization_id: Id, orbit_id: Id, member_id: Id, *, role: Literal["admin", "member", "viewer"]
+    ) -> OrbitMember:
+        """Give a member of the orbit another role."""
+        return self._send(
+            Call(
+                "orbit_members.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/members/{member_id}",
+                OrbitMember,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "member_id": member_id},
+                body=body(OrbitMemberUpdate, role=role),
+            )
+        )
+
+    def delete(self, organization_id: Id, orbit_id: Id, member_id: Id) -> None:
+        """Remove somebody from the orbit; they stay in the organization."""
+        self._send(
+            Call(
+                "orbit_members.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/members/{member_id}",
+                type(None),
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "member_id": member_id},
+            )
+        )
+
+
+class Secrets(Group):
+    """Values for deployments, such as passwords. Only `get` shows one, and leaves a trace of it in the events."""
+
+    def list(self, organization_id: Id, orbit_id: Id) -> builtins.list[Secret]:
+        """The secrets of an orbit by name, without their values."""
+        return self._send(
+            Call(
+                "secrets.list",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/secrets",
+                builtins.list[Secret],
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+            )
+        )
+
+    def create(
+        self, organization_id: Id, orbit_id: Id, *, name: str, value: str, tags: builtins.list[str] | None = None
+    ) -> Secret:
+        """Store a secret; its value is encrypted."""
+        return self._send(
+            Call(
+                "secrets.create",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/secrets",
+                Secret,
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                body=body(SecretCreate, name=name, value=value, tags=tags),
+            )
+        )
+
+    def get(self, organization_id: Id, orbit_id: Id, secret_id: Id) -> Secret:
+        """A secret with its value."""
+        return self._send(
+            Call(
+                "secrets.get",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/secrets/{secret_id}",
+                Secret,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "secret_id": secret_id},
+            )
+        )
+
+    def update(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        secret_id: Id,
+        *,
+        name: str | UnsetType | None = UNSET,
+        value: str | UnsetType | None = UNSET,
+        tags: builtins.list[str] | UnsetType | None = UNSET,
+    ) -> Secret:
+        """Change name, value or tags; deployments take a new value when they are started again."""
+        return self._send(
+            Call(
+                "secrets.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/secrets/{secret_id}",
+                Secret,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "secret_id": secret_id},
+                body=body(SecretUpdate, name=name, value=value, tags=tags),
+            )
+        )
+
+    def delete(self, organization_id: Id, orbit_id: Id, secret_id: Id) -> None:
+        """Delete a secret; refused while a deployment refers to it."""
+        self._send(
+            Call(
+                "secrets.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/secrets/{secret_id}",
+                type(None),
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "secret_id": secret_id},
             )
         )
 
@@ -1718,7 +2142,7 @@ class Deployments(Group):
         tags: builtins.list[str] | UnsetType | None = UNSET,
         dynamic_attributes_secrets: dict[str, Id] | UnsetType | None = UNSET,
     ) -> Deployment:
-        """Change name, description or tags."""
+        """Change name, description, tags or the secrets of dynamic attributes."""
         return self._send(
             Call(
                 "deployments.update",
@@ -1919,6 +2343,16 @@ class Agent(Group):
             )
         )
 
+    def secrets(self) -> builtins.list[Secret]:
+        """The secrets that one's deployments refer to, with their values."""
+        return self._send(Call("agent.secrets", "GET", "/satellites/v1/secrets", builtins.list[Secret]))
+
+    def secret(self, secret_id: Id) -> Secret:
+        """A secret that a deployment here refers to, with its value."""
+        return self._send(
+            Call("agent.secret", "GET", "/satellites/v1/secrets/{secret_id}", Secret, path={"secret_id": secret_id})
+        )
+
     def artifact(self, artifact_id: Id) -> ArtifactForSatellite:
         """An artifact that a deployment here refers to, with a signed address of its bytes."""
         return self._send(
@@ -2055,8 +2489,15 @@ class Api:
         self.accounts = Accounts(send)
         self.sessions = Sessions(send)
         self.api_keys = ApiKeys(send)
+        self.permissions = Permissions(send)
         self.organizations = Organizations(send)
+        self.members = Members(send)
+        self.invites = Invites(send)
+        self.invitations = Invitations(send)
+        self.service_accounts = ServiceAccounts(send)
         self.orbits = Orbits(send)
+        self.orbit_members = OrbitMembers(send)
+        self.secrets = Secrets(send)
         self.buckets = Buckets(send)
         self.uploads = Uploads(send)
         self.deletions = Deletions(send)
@@ -2286,6 +2727,27 @@ class AsyncApiKeys(AsyncGroup):
         await self._send(Call("api_keys.validate", "GET", "/v1/auth/api-keys/validate", type(None)))
 
 
+class AsyncPermissions(AsyncGroup):
+    """What one may do in an organization or an orbit."""
+
+    async def check(
+        self, *, permission: str, organization_id: Id | None = None, orbit_id: Id | None = None
+    ) -> Permission:
+        """Whether one holds a permission, such as ``deployment:create``, in an orbit or else an organization; and why.
+
+        A place that one cannot see is not found.
+        """
+        return await self._send(
+            Call(
+                "permissions.check",
+                "GET",
+                "/v1/permissions",
+                Permission,
+                query={"permission": permission, "organization_id": organization_id, "orbit_id": orbit_id},
+            )
+        )
+
+
 class AsyncOrganizations(AsyncGroup):
     """Tenants: members, buckets, orbits and limits."""
 
@@ -2359,6 +2821,265 @@ class AsyncOrganizations(AsyncGroup):
                 Deletion,
                 path={"organization_id": organization_id},
                 query={"confirm": confirm},
+            )
+        )
+
+    async def leave(self, organization_id: Id) -> None:
+        """Leave an organization and all of its orbits; an owner transfers the ownership first."""
+        await self._send(
+            Call(
+                "organizations.leave",
+                "DELETE",
+                "/v1/organizations/{organization_id}/leave",
+                type(None),
+                path={"organization_id": organization_id},
+            )
+        )
+
+    async def transfer(self, organization_id: Id, *, member_id: Id) -> OrganizationMember:
+        """Make another member the owner in one's place, and oneself an admin; the answer is the new owner."""
+        return await self._send(
+            Call(
+                "organizations.transfer",
+                "POST",
+                "/v1/organizations/{organization_id}/transfer",
+                OrganizationMember,
+                path={"organization_id": organization_id},
+                body=body(OwnershipTransfer, member_id=member_id),
+            )
+        )
+
+
+class AsyncMembers(AsyncGroup):
+    """People in an organization. Only an owner makes or changes an admin, and nobody changes themselves."""
+
+    async def list(self, organization_id: Id) -> builtins.list[OrganizationMember]:
+        """The members of an organization, the longest-standing first."""
+        return await self._send(
+            Call(
+                "members.list",
+                "GET",
+                "/v1/organizations/{organization_id}/members",
+                builtins.list[OrganizationMember],
+                path={"organization_id": organization_id},
+            )
+        )
+
+    async def create(
+        self, organization_id: Id, *, user_id: Id, role: Literal["owner", "admin", "member"]
+    ) -> OrganizationMember:
+        """Make somebody with an account a member at once; an invitation that waits for them is used up."""
+        return await self._send(
+            Call(
+                "members.create",
+                "POST",
+                "/v1/organizations/{organization_id}/members",
+                OrganizationMember,
+                path={"organization_id": organization_id},
+                body=body(OrganizationMemberCreate, user_id=user_id, role=role),
+            )
+        )
+
+    async def update(
+        self, organization_id: Id, member_id: Id, *, role: Literal["owner", "admin", "member"]
+    ) -> OrganizationMember:
+        """Give a member another role."""
+        return await self._send(
+            Call(
+                "members.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/members/{member_id}",
+                OrganizationMember,
+                path={"organization_id": organization_id, "member_id": member_id},
+                body=body(OrganizationMemberUpdate, role=role),
+            )
+        )
+
+    async def delete(self, organization_id: Id, member_id: Id) -> None:
+        """Remove a member from the organization and from all of its orbits."""
+        await self._send(
+            Call(
+                "members.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/members/{member_id}",
+                type(None),
+                path={"organization_id": organization_id, "member_id": member_id},
+            )
+        )
+
+
+class AsyncInvites(AsyncGroup):
+    """Invitations to an organization. They wait for people who have no account yet, and expire."""
+
+    async def list(self, organization_id: Id) -> builtins.list[OrganizationInvite]:
+        """The invitations that nobody has answered yet, expired ones among them."""
+        return await self._send(
+            Call(
+                "invites.list",
+                "GET",
+                "/v1/organizations/{organization_id}/invitations",
+                builtins.list[OrganizationInvite],
+                path={"organization_id": organization_id},
+            )
+        )
+
+    async def create(
+        self, organization_id: Id, *, email: str, role: Literal["owner", "admin", "member"]
+    ) -> OrganizationInvite:
+        """Invite an address, with or without an account; an expired invitation of it is renewed."""
+        return await self._send(
+            Call(
+                "invites.create",
+                "POST",
+                "/v1/organizations/{organization_id}/invitations",
+                OrganizationInvite,
+                path={"organization_id": organization_id},
+                body=body(OrganizationInviteCreate, email=email, role=role),
+            )
+        )
+
+    async def resend(self, organization_id: Id, invite_id: Id) -> OrganizationInvite:
+        """Send an invitation again, in one's own name; it is good for the full time once more."""
+        return await self._send(
+            Call(
+                "invites.resend",
+                "POST",
+                "/v1/organizations/{organization_id}/invitations/{invite_id}/resend",
+                OrganizationInvite,
+                path={"organization_id": organization_id, "invite_id": invite_id},
+            )
+        )
+
+    async def delete(self, organization_id: Id, invite_id: Id) -> None:
+        """Take an invitation back."""
+        await self._send(
+            Call(
+                "invites.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/invitations/{invite_id}",
+                type(None),
+                path={"organization_id": organization_id, "invite_id": invite_id},
+            )
+        )
+
+
+class AsyncInvitations(AsyncGroup):
+    """The invitations to one's own address."""
+
+    async def list(self) -> builtins.list[OrganizationInvite]:
+        """The invitations that one can accept or reject."""
+        return await self._send(
+            Call("invitations.list", "GET", "/v1/users/me/invitations", builtins.list[OrganizationInvite])
+        )
+
+    async def accept(self, invite_id: Id) -> OrganizationMember:
+        """Become a member. The invitation must be in time, and who has sent it must still be allowed to."""
+        return await self._send(
+            Call(
+                "invitations.accept",
+                "POST",
+                "/v1/users/me/invitations/{invite_id}/accept",
+                OrganizationMember,
+                path={"invite_id": invite_id},
+            )
+        )
+
+    async def reject(self, invite_id: Id) -> None:
+        """Say no; the invitation is gone."""
+        await self._send(
+            Call(
+                "invitations.reject",
+                "POST",
+                "/v1/users/me/invitations/{invite_id}/reject",
+                type(None),
+                path={"invite_id": invite_id},
+            )
+        )
+
+
+class AsyncServiceAccounts(AsyncGroup):
+    """Users for programs: members of one organization and of any of its orbits, who never own anything."""
+
+    async def list(self, organization_id: Id) -> builtins.list[ServiceAccount]:
+        """The service accounts of an organization."""
+        return await self._send(
+            Call(
+                "service_accounts.list",
+                "GET",
+                "/v1/organizations/{organization_id}/service-accounts",
+                builtins.list[ServiceAccount],
+                path={"organization_id": organization_id},
+            )
+        )
+
+    async def create(self, organization_id: Id, *, name: str) -> ServiceAccount:
+        """Create a service account, a member of the organization. Put it into orbits to let it do something."""
+        return await self._send(
+            Call(
+                "service_accounts.create",
+                "POST",
+                "/v1/organizations/{organization_id}/service-accounts",
+                ServiceAccount,
+                path={"organization_id": organization_id},
+                body=body(ServiceAccountCreate, name=name),
+            )
+        )
+
+    async def delete(self, organization_id: Id, account_id: Id) -> None:
+        """Delete a service account with its API keys; what it has made stays."""
+        await self._send(
+            Call(
+                "service_accounts.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/service-accounts/{account_id}",
+                type(None),
+                path={"organization_id": organization_id, "account_id": account_id},
+            )
+        )
+
+    async def keys(self, organization_id: Id, account_id: Id) -> builtins.list[ApiKey]:
+        """The API keys of a service account, without the keys themselves."""
+        return await self._send(
+            Call(
+                "service_accounts.keys",
+                "GET",
+                "/v1/organizations/{organization_id}/service-accounts/{account_id}/api-keys",
+                builtins.list[ApiKey],
+                path={"organization_id": organization_id, "account_id": account_id},
+            )
+        )
+
+    async def create_key(
+        self,
+        organization_id: Id,
+        account_id: Id,
+        *,
+        name: str,
+        scopes: builtins.list[Literal["api", "inference"]] | None = None,
+        orbit_id: Id | None = None,
+        expires_at: datetime | None = None,
+    ) -> ApiKeyCreated:
+        """Make an API key for a service account; it is shown this once."""
+        return await self._send(
+            Call(
+                "service_accounts.create_key",
+                "POST",
+                "/v1/organizations/{organization_id}/service-accounts/{account_id}/api-keys",
+                ApiKeyCreated,
+                path={"organization_id": organization_id, "account_id": account_id},
+                body=body(ApiKeyCreate, name=name, scopes=scopes, orbit_id=orbit_id, expires_at=expires_at),
+            )
+        )
+
+    async def delete_key(self, organization_id: Id, account_id: Id, key_id: Id) -> None:
+        """Delete an API key of a service account; it stops working at once."""
+        await self._send(
+            Call(
+                "service_accounts.delete_key",
+                "DELETE",
+                "/v1/organizations/{organization_id}/service-accounts/{account_id}/api-keys/{key_id}",
+                type(None),
+                path={"organization_id": organization_id, "account_id": account_id, "key_id": key_id},
             )
         )
 
@@ -2456,6 +3177,141 @@ class AsyncOrbits(AsyncGroup):
                 Deletion,
                 path={"organization_id": organization_id, "orbit_id": orbit_id},
                 query={"confirm": confirm},
+            )
+        )
+
+
+class AsyncOrbitMembers(AsyncGroup):
+    """Members of an organization in one of its orbits."""
+
+    async def list(self, organization_id: Id, orbit_id: Id) -> builtins.list[OrbitMember]:
+        """The members of an orbit, the longest-standing first."""
+        return await self._send(
+            Call(
+                "orbit_members.list",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/members",
+                builtins.list[OrbitMember],
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+            )
+        )
+
+    async def create(
+        self, organization_id: Id, orbit_id: Id, *, user_id: Id, role: Literal["admin", "member", "viewer"]
+    ) -> OrbitMember:
+        """Let a member of the organization into the orbit."""
+        return await self._send(
+            Call(
+                "orbit_members.create",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/members",
+                OrbitMember,
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                body=body(OrbitMemberAdded, user_id=user_id, role=role),
+            )
+        )
+
+    async def update(
+        self, organization_id: Id, orbit_id: Id, member_id: Id, *, role: Literal["admin", "member", "viewer"]
+    ) -> OrbitMember:
+        """Give a member of the orbit another role."""
+        return await self._send(
+            Call(
+                "orbit_members.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/members/{member_id}",
+                OrbitMember,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "member_id": member_id},
+                body=body(OrbitMemberUpdate, role=role),
+            )
+        )
+
+    async def delete(self, organization_id: Id, orbit_id: Id, member_id: Id) -> None:
+        """Remove somebody from the orbit; they stay in the organization."""
+        await self._send(
+            Call(
+                "orbit_members.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/members/{member_id}",
+                type(None),
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "member_id": member_id},
+            )
+        )
+
+
+class AsyncSecrets(AsyncGroup):
+    """Values for deployments, such as passwords. Only `get` shows one, and leaves a trace of it in the events."""
+
+    async def list(self, organization_id: Id, orbit_id: Id) -> builtins.list[Secret]:
+        """The secrets of an orbit by name, without their values."""
+        return await self._send(
+            Call(
+                "secrets.list",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/secrets",
+                builtins.list[Secret],
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+            )
+        )
+
+    async def create(
+        self, organization_id: Id, orbit_id: Id, *, name: str, value: str, tags: builtins.list[str] | None = None
+    ) -> Secret:
+        """Store a secret; its value is encrypted."""
+        return await self._send(
+            Call(
+                "secrets.create",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/secrets",
+                Secret,
+                path={"organization_id": organization_id, "orbit_id": orbit_id},
+                body=body(SecretCreate, name=name, value=value, tags=tags),
+            )
+        )
+
+    async def get(self, organization_id: Id, orbit_id: Id, secret_id: Id) -> Secret:
+        """A secret with its value."""
+        return await self._send(
+            Call(
+                "secrets.get",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/secrets/{secret_id}",
+                Secret,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "secret_id": secret_id},
+            )
+        )
+
+    async def update(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        secret_id: Id,
+        *,
+        name: str | UnsetType | None = UNSET,
+        value: str | UnsetType | None = UNSET,
+        tags: builtins.list[str] | UnsetType | None = UNSET,
+    ) -> Secret:
+        """Change name, value or tags; deployments take a new value when they are started again."""
+        return await self._send(
+            Call(
+                "secrets.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/secrets/{secret_id}",
+                Secret,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "secret_id": secret_id},
+                body=body(SecretUpdate, name=name, value=value, tags=tags),
+            )
+        )
+
+    async def delete(self, organization_id: Id, orbit_id: Id, secret_id: Id) -> None:
+        """Delete a secret; refused while a deployment refers to it."""
+        await self._send(
+            Call(
+                "secrets.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/secrets/{secret_id}",
+                type(None),
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "secret_id": secret_id},
             )
         )
 
@@ -3697,7 +4553,7 @@ class AsyncDeployments(AsyncGroup):
         tags: builtins.list[str] | UnsetType | None = UNSET,
         dynamic_attributes_secrets: dict[str, Id] | UnsetType | None = UNSET,
     ) -> Deployment:
-        """Change name, description or tags."""
+        """Change name, description, tags or the secrets of dynamic attributes."""
         return await self._send(
             Call(
                 "deployments.update",
@@ -3900,6 +4756,16 @@ class AsyncAgent(AsyncGroup):
             )
         )
 
+    async def secrets(self) -> builtins.list[Secret]:
+        """The secrets that one's deployments refer to, with their values."""
+        return await self._send(Call("agent.secrets", "GET", "/satellites/v1/secrets", builtins.list[Secret]))
+
+    async def secret(self, secret_id: Id) -> Secret:
+        """A secret that a deployment here refers to, with its value."""
+        return await self._send(
+            Call("agent.secret", "GET", "/satellites/v1/secrets/{secret_id}", Secret, path={"secret_id": secret_id})
+        )
+
     async def artifact(self, artifact_id: Id) -> ArtifactForSatellite:
         """An artifact that a deployment here refers to, with a signed address of its bytes."""
         return await self._send(
@@ -4036,8 +4902,15 @@ class AsyncApi:
         self.accounts = AsyncAccounts(send)
         self.sessions = AsyncSessions(send)
         self.api_keys = AsyncApiKeys(send)
+        self.permissions = AsyncPermissions(send)
         self.organizations = AsyncOrganizations(send)
+        self.members = AsyncMembers(send)
+        self.invites = AsyncInvites(send)
+        self.invitations = AsyncInvitations(send)
+        self.service_accounts = AsyncServiceAccounts(send)
         self.orbits = AsyncOrbits(send)
+        self.orbit_members = AsyncOrbitMembers(send)
+        self.secrets = AsyncSecrets(send)
         self.buckets = AsyncBuckets(send)
         self.uploads = AsyncUploads(send)
         self.deletions = AsyncDeletions(send)

@@ -14,9 +14,11 @@ import httpx
 from luml_app.client._generated import Api, AsyncApi
 from luml_app.client.calls import Call, Value
 from luml_app.client.connections import explained, open_direct, options
+from luml_app.client.places import is_name, place_of
 from luml_app.client.settings import Connection, find_connection
 from luml_app.client.wire import HttpRequest, request_of, value_of
 from luml_app.schemas.errors import LumlError, TooManyRequests, Unauthenticated, Unavailable
+from luml_app.schemas.permissions import Permission
 
 if TYPE_CHECKING:
     from luml_app.client.orbits import OrbitHandle
@@ -54,6 +56,15 @@ class Client(Api):
         from luml_app.client.orbits import find_orbit
 
         return find_orbit(self, name)
+
+    def can(self, permission: str, where: Any) -> Permission:
+        """Whether one may, as in ``client.can("deployment:create", orbit)``; the answer's `why` says why (not).
+
+        `where` is an orbit (its handle, id or name) or an organization. Raises NotFound for a place that one cannot
+        see, and Invalid for a permission that does not exist.
+        """
+        place = place_of(self.orbit(where) if is_name(where) else where)
+        return self.permissions.check(permission=permission, **place)
 
     @property
     def direct(self) -> httpx.Client:
@@ -101,6 +112,10 @@ class AsyncClient(AsyncApi):
     def address(self) -> str:
         """The server's address."""
         return self.connection.address
+
+    async def can(self, permission: str, where: Any) -> Permission:
+        """The same as `Client.can`; an orbit is given by its id, or as it was read."""
+        return await self.permissions.check(permission=permission, **place_of(where))
 
     async def aclose(self) -> None:
         """Close the connections."""

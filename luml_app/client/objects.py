@@ -83,8 +83,14 @@ class ArtifactHandle:
         satellite: str | UUID | None = None,
         parameters: Mapping[str, bool | int | str] | None = None,
         env: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str | UUID] | None = None,
+        attribute_secrets: Mapping[str, str | UUID] | None = None,
     ) -> DeploymentHandle:
-        """Deploy this model on a satellite (by default the only one); `.wait()` for it to be ready."""
+        """Deploy this model on a satellite (by default the only one); `.wait()` for it to be ready.
+
+        `env` are environment variables of the model; `secrets` are such, too, each with the name or id of a secret of
+        the orbit; `attribute_secrets` fill dynamic attributes. Raises NotFound for a secret that is not there.
+        """
         made = self.orbit.client.deployments.create(
             *self.orbit.ids,
             satellite_id=self.orbit.satellite(satellite).id,
@@ -92,6 +98,8 @@ class ArtifactHandle:
             name=name or self.data.name or self.data.file_name,
             satellite_parameters=dict(parameters or {}),
             env_variables=dict(env or {}),
+            env_variables_secrets=self.orbit.secret_ids(secrets or {}),
+            dynamic_attributes_secrets=self.orbit.secret_ids(attribute_secrets or {}),
         )
         return DeploymentHandle(self.orbit, made)
 

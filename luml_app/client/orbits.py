@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from luml_app.client.calls import Id
+from luml_app.client.naming import named
 from luml_app.client.objects import ArtifactHandle, DeploymentHandle, TrackHandle, pages
 from luml_app.client.progress import bytes_bar
 from luml_app.client.transfers import upload
@@ -257,6 +258,15 @@ class OrbitHandle:
         if name is None:
             raise NotFound(f"No satellite has been started in the orbit {self.data.name!r}. There are: {names}.")
         raise NotFound(f"There is no satellite {str(name)!r} in the orbit {self.data.name!r}. There are: {names}.")
+
+    def secret_ids(self, wanted: Mapping[str, str | UUID]) -> dict[str, UUID | str]:
+        """The ids of secrets that are given by name or id, under the same keys. Raises NotFound, which lists them."""
+        known = self.client.secrets.list(*self.ids) if wanted else []
+
+        def found(name: str | UUID) -> UUID:
+            return named(known, str(name), "secret", lambda one: (one.name, one.id)).id
+
+        return {key: found(name) for key, name in wanted.items()}
 
     def deployments(self) -> list[DeploymentHandle]:
         """All deployments, newest first."""

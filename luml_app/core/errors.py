@@ -8,7 +8,9 @@ from luml_app.schemas.errors import Conflict, Invalid, LumlError, NotFound, Unav
 
 BROKEN: dict[str, LumlError] = {
     "users_email_key": Conflict("There is an account with this e-mail address already."),
-    "api_keys_user_id_name_key": Conflict("You have an API key of this name already."),
+    "users_service_password_check": Conflict("A service account has no password; give it an API key."),
+    "api_keys_user_id_name_key": Conflict("There is an API key of this name already."),
+    "orbit_secrets_orbit_id_name_key": Conflict("There is a secret of this name in the orbit already."),
     "orbits_organization_id_name_key": Conflict("There is an orbit of this name already; choose another."),
     "orbits_bucket_secret_id_fkey": Conflict("An orbit uses this bucket."),
     "artifacts_bucket_secret_id_fkey": Conflict("Artifacts are stored in this bucket."),

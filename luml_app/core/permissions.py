@@ -10,12 +10,13 @@ OrbitRole = Literal["admin", "member", "viewer"]
 
 _ROLES = ("owner", "admin", "member", "orbit admin", "orbit member", "orbit viewer")
 
-# L list, R read, C create, U update, D delete, X leave. A dot: nothing.
+# L list, R read, C create, U update, D delete, X leave, T transfer the ownership. A dot: nothing.
 _TABLE = """
 resource             owner   admin   member  orbit admin  orbit member  orbit viewer
-organization         RUD     RUX     X       .            .             .
+organization         RUDT    RUX     X       .            .             .
 organization_member  LRCUD   LRCUD   .       .            .             .
 invite               LRCUD   LRCUD   .       .            .             .
+service_account      LRCUD   LRCUD   .       .            .             .
 bucket               LRCUD   LRCUD   .       .            .             .
 orbit                LRCUD   LRCU    L       LRUD         LR            LR
 orbit_member         LRCUD   LRCUD   .       LRCUD        .             .
@@ -29,7 +30,7 @@ secret               LRCUD   LRCUD   .       LRCUD        LC            L
 event                L       L       .       L            .             .
 webhook              LRCUD   LRCUD   .       .            .             .
 """
-_VERBS = {"list": "L", "read": "R", "create": "C", "update": "U", "delete": "D", "leave": "X"}
+_VERBS = {"list": "L", "read": "R", "create": "C", "update": "U", "delete": "D", "leave": "X", "transfer": "T"}
 
 
 def _read_table() -> dict[str, dict[str, str]]:
@@ -65,9 +66,9 @@ def decide(permission: str, organization_role: str | None, orbit_role: str | Non
     resource, verb = permission.split(":")
     row, letter = MATRIX[resource], _VERBS[verb]
     roles = [role for role in (organization_role, orbit_role and f"orbit {orbit_role}") if role]
-    if any(letter in row[role] for role in roles):
-        return Decision(True, f"You are {_article(roles[-1])}.")
     able = [role for role in _ROLES if letter in row[role]]
+    if enough := [role for role in roles if role in able]:
+        return Decision(True, f"You are {_either(enough[:1])}.")
     mine = f"you are {_article(roles[-1])}" if roles else "you are not a member"
     return Decision(False, f"To {verb} {_article(resource.replace('_', ' '))} you need to be {_either(able)}; {mine}.")
 

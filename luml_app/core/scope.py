@@ -32,6 +32,7 @@ from luml_app.core.keys import SATELLITE_KEY, USER_KEY, Keys
 from luml_app.core.operations import Operation
 from luml_app.core.permissions import decide
 from luml_app.core.prepared import Prepared
+from luml_app.core.references import uses_of_secret
 from luml_app.core.settings import Settings
 from luml_app.schemas.errors import Forbidden, LumlError, NotFound, Unauthenticated
 
@@ -139,7 +140,7 @@ class Scope:
         }
 
 
-# Which table an id of the path belongs to, by the segment before it; where a word is used twice, by the two before it.
+# Which table an id of the path belongs to, by the segment before it; where a word is used twice, with its parent's.
 SEGMENTS: dict[str, Table] = {
     "organizations": t.organizations,
     "orbits": t.orbits,
@@ -155,6 +156,11 @@ SEGMENTS: dict[str, Table] = {
     "api-keys": t.api_keys,
     "sessions": t.sessions,
     "identities": t.identities,
+    "organizations/members": t.organization_members,
+    "orbits/members": t.orbit_members,
+    "invitations": t.invites,
+    "service-accounts": t.users,
+    "secrets": t.orbit_secrets,
 }
 
 
@@ -222,13 +228,16 @@ def _statement(operation: Operation, kind: str) -> _Statement:
     return _Statement(Prepared(query), tuple((name, tuple(c.name for c in columns)) for name, columns in parts))
 
 
-_MEMBERSHIPS = {"organizations": t.organization_members, "orbits": t.orbit_members}
+_MEMBERSHIPS = {
+    "organizations": t.organization_members.alias("my_place"),
+    "orbits": t.orbit_members.alias("my_place_in_the_orbit"),
+}
 
 
 def _caller(kind: str) -> Any:
     """The caller as a subquery with at least `id` and `name`."""
     u, now = t.users, func.now()
-    person = [u.c.id, u.c.email.label("name"), u.c.full_name]
+    person = [u.c.id, u.c.email.label("name"), u.c.full_name, u.c.service_of]
     alive = u.c.disabled.is_(False)
     if kind == "known":
         query = select(*person).where(u.c.id == bindparam("credential"), alive)
@@ -284,12 +293,14 @@ def _is_hash(column: Any) -> Any:
 
 
 def _tables_of(operation: Operation) -> list[tuple[str, Table]]:
-    segments = operation.path.strip("/").split("/")
-    return [
-        (segment[1:-1], SEGMENTS[before])
-        for before, segment in pairwise(segments)
-        if segment.startswith("{") and before in SEGMENTS
-    ]
+    found: list[tuple[str, Table]] = []
+    parent = ""
+    for before, segment in pairwise(operation.path.strip("/").split("/")):
+        table = SEGMENTS.get(f"{parent}/{before}", SEGMENTS.get(before))
+        if segment.startswith("{") and table is not None:
+            found.append((segment[1:-1], table))
+            parent = before
+    return found
 
 
 def _link(table: Table, parent: Table | None, caller: Any, operation: Operation) -> Any:
@@ -297,12 +308,17 @@ def _link(table: Table, parent: Table | None, caller: Any, operation: Operation)
     if operation.by == "satellite":
         return _link_to_satellite(table, caller)
     if parent is not None:
-        return _alive(table, parent) & (table.c[f"{parent.name[:-1]}_id"] == parent.c.id)
+        return _alive(table, parent) & (table.c[_HANGS_BY.get(table.name, f"{parent.name[:-1]}_id")] == parent.c.id)
+    if table is t.invites:
+        return table.c.email == caller.c.name
     if "user_id" in table.c:
         return table.c.user_id == caller.c.id
     if table is not t.organizations:
         raise ValueError(f"{operation.name}: its path must begin with the organization, or anybody could reach it")
     return _alive(table, None)
+
+
+_HANGS_BY = {"users": "service_of"}
 
 
 def _alive(table: Table, parent: Table | None) -> Any:
@@ -324,7 +340,9 @@ def in_living_collection() -> Any:
 
 
 def _link_to_satellite(table: Table, caller: Any) -> Any:
-    """A satellite sees its own jobs and deployments, and the artifacts that these refer to."""
+    """A satellite sees its own jobs and deployments, and the artifacts and secrets that these refer to."""
+    if table is t.orbit_secrets:
+        return uses_of_secret(table.c.id, t.deployments.c.satellite_id == caller.c.id).exists()
     if table is not t.artifacts:
         return table.c.satellite_id == caller.c.id
     d, r = t.deployments, t.revisions
@@ -364,6 +382,8 @@ _SINGULAR = {
     "jobs": "task",
     "buckets": "bucket",
     "identities": "way to sign in",
+    "users": "service account",
+    "orbit_secrets": "secret",
 }
 
 
@@ -372,7 +392,14 @@ def _check_key_scope(caller: Found) -> None:
         raise Forbidden("This API key is for inference only; the registry needs one with the scope 'api'.")
 
 
-BEYOND_ONE_ORBIT = {"auth.me", "api_keys.validate", "organizations.list", "orbits.list", "uploads.multipart"}
+BEYOND_ONE_ORBIT = {
+    "auth.me",
+    "api_keys.validate",
+    "organizations.list",
+    "orbits.list",
+    "uploads.multipart",
+    "permissions.check",
+}
 """What an API key that is bound to an orbit may do outside of it: find its way there. What these show or sign is
 confined to the orbit by themselves (`Scope.only_orbit_id`).
 """

@@ -45,6 +45,8 @@ class Settings:
     mail_from: str | None = None
     signup: str = "invited"
     events_kept_days: int = 0
+    invite_days: int = 7
+    organizations_per_user: int | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Self:

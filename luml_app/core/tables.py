@@ -75,9 +75,13 @@ users = Table(
     Column("password_hash", Text),
     Column("auth_method", Text, nullable=False, server_default="EMAIL"),
     Column("email_confirmed_at", DateTime(timezone=True)),
+    # Set for a service account: an organization's own user, who is no person and signs in with API keys alone.
+    Column("service_of", Uuid, ForeignKey("organizations.id", ondelete="CASCADE")),
     *_times(),
     UniqueConstraint("email"),
     CheckConstraint("email = lower(email)", name="email_lower"),
+    CheckConstraint("service_of IS NULL OR password_hash IS NULL", name="service_password"),
+    Index(None, "service_of"),
 )
 
 sessions = Table(
@@ -210,6 +214,23 @@ organization_members = Table(
     Index(None, "user_id"),
 )
 
+invites = Table(
+    "invites",
+    metadata,
+    _id(),
+    _parent("organizations"),
+    Column("email", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("invited_by_id", Uuid, ForeignKey("users.id", ondelete="SET NULL")),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    *_times(),
+    UniqueConstraint("organization_id", "email"),
+    CheckConstraint("email = lower(email)", name="email_lower"),
+    _one_of("role", "owner", "admin", "member"),
+    Index(None, "email"),
+    Index(None, "invited_by_id"),
+)
+
 buckets = Table(
     "buckets",
     metadata,
@@ -259,6 +280,18 @@ orbit_members = Table(
     UniqueConstraint("orbit_id", "user_id"),
     _one_of("role", "admin", "member", "viewer"),
     Index(None, "user_id"),
+)
+
+orbit_secrets = Table(
+    "orbit_secrets",
+    metadata,
+    _id(),
+    _parent("orbits"),
+    Column("name", Text, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("tags", ARRAY(Text)),
+    *_times(),
+    UniqueConstraint("orbit_id", "name"),
 )
 
 collections = Table(

@@ -22,12 +22,19 @@ from luml_app.resources.deletions import Deletions
 from luml_app.resources.deployments import Deployments
 from luml_app.resources.erasing import erase, resume_deletions
 from luml_app.resources.events import Events, prune_events
+from luml_app.resources.invitations import Invitations
+from luml_app.resources.invites import Invites
+from luml_app.resources.members import Members
+from luml_app.resources.orbit_members import OrbitMembers
 from luml_app.resources.orbits import Orbits
 from luml_app.resources.organizations import Organizations
+from luml_app.resources.permissions import Permissions
 from luml_app.resources.pruning import prune_accounts
 from luml_app.resources.purging import purge_bucket, purge_buckets
 from luml_app.resources.satellites import Satellites
 from luml_app.resources.search import Search
+from luml_app.resources.secrets import Secrets
+from luml_app.resources.service_accounts import ServiceAccounts
 from luml_app.resources.sessions import Sessions
 from luml_app.resources.sweeping import sweep_uploads
 from luml_app.resources.track_entries import TrackEntries
@@ -40,8 +47,15 @@ RESOURCES: list[type[Resource]] = [
     Accounts,
     Sessions,
     ApiKeys,
+    Permissions,
     Organizations,
+    Members,
+    Invites,
+    Invitations,
+    ServiceAccounts,
     Orbits,
+    OrbitMembers,
+    Secrets,
     Buckets,
     Uploads,
     Deletions,

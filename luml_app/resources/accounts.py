@@ -109,7 +109,8 @@ class Accounts(Resource):
         """The organizations that end with their only member; locked, so that nobody joins them in this moment."""
         o, m = t.organizations, t.organization_members
         owned = select(m.c.organization_id).where(m.c.user_id == self.scope.user_id, m.c.role == "owner")
-        others = (m.c.organization_id == o.c.id) & (m.c.user_id != self.scope.user_id)
+        programs = select(t.users.c.id).where(t.users.c.service_of == o.c.id)
+        others = (m.c.organization_id == o.c.id) & (m.c.user_id != self.scope.user_id) & m.c.user_id.not_in(programs)
         another_owner = exists(select(1).where(others, m.c.role == "owner"))
         inhabited = exists(select(1).where(others)).label("inhabited")
         furnished = exists(select(1).where(t.orbits.c.organization_id == o.c.id)).label("furnished")

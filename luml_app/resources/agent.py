@@ -1,4 +1,4 @@
-"""What a satellite asks and tells. It sees its own jobs and deployments, and the artifacts that these refer to."""
+"""What a satellite asks and tells. It sees its own jobs and deployments, and what artifacts and secrets these need."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from luml_app.core import tables as t
 from luml_app.core.events import difference
 from luml_app.core.operations import Resource, operation
+from luml_app.core.references import uses_of_secret
 from luml_app.jobs import queue
 from luml_app.resources.artifacts import artifact_of, download_url
 from luml_app.resources.changes import sent
 from luml_app.resources.deployments import deployment_by_id, deployments_where
 from luml_app.resources.satellites import satellite_of
+from luml_app.resources.secrets import secret_of
 from luml_app.resources.tasks import STATES, task_of
 from luml_app.schemas.artifacts import SignedUrl
 from luml_app.schemas.deployments import Deployment, DeploymentReport, DeploymentStatusReport
@@ -31,6 +33,7 @@ from luml_app.schemas.satellites import (
     TaskStatus,
     TaskUpdate,
 )
+from luml_app.schemas.secrets import Secret
 
 _LOST = "The task is not leased to you (any more)."
 
@@ -141,6 +144,18 @@ class Agent(Resource):
             self.db.execute(update(k).where(k.c.id == found.id).values(key_hash=self.scope.keys.hash(body.api_key)))
         return InferenceAccessAnswer(authorized=found is not None)
 
+    @operation("GET /satellites/v1/secrets", by="satellite")
+    def secrets(self) -> list[Secret]:
+        """The secrets that one's deployments refer to, with their values."""
+        s, mine = t.orbit_secrets, t.deployments.c.satellite_id == self.scope.caller.id
+        query = select(s).where(s.c.orbit_id == self.scope.orbit_id, uses_of_secret(s.c.id, mine).exists())
+        return [self._secret(row) for row in self.db.execute(query.order_by(s.c.name, s.c.id))]
+
+    @operation("GET /satellites/v1/secrets/{secret_id}", by="satellite")
+    def secret(self) -> Secret:
+        """A secret that a deployment here refers to, with its value."""
+        return self._secret(self.scope.row(t.orbit_secrets))
+
     @operation("GET /satellites/v1/artifacts/{artifact_id}", by="satellite", whole=True)
     def artifact(self) -> ArtifactForSatellite:
         """An artifact that a deployment here refers to, with a signed address of its bytes."""
@@ -162,6 +177,9 @@ class Agent(Resource):
     def model_url(self) -> SignedUrl:
         """The same as `agent.artifact_url`, under its old name."""
         return self.artifact_url()
+
+    def _secret(self, row: Any) -> Secret:
+        return secret_of(row, value=self.scope.keys.decrypt(row.value))
 
     def _deployment(self) -> Deployment:
         return deployment_by_id(self.db, self.scope.row(t.deployments).id, gone=True)

@@ -41,12 +41,12 @@ class ApiKeys(Resource):
         """One's API keys, without the keys themselves."""
         k = t.api_keys
         rows = self.db.execute(select(k).where(k.c.user_id == self.scope.user_id).order_by(k.c.created_at.desc()))
-        return [_key(row) for row in rows]
+        return [key_of(row) for row in rows]
 
     @operation("POST /v1/users/me/api-keys/named")
     def create(self, body: ApiKeyCreate) -> ApiKeyCreated:
         """Make a named API key; with `orbit_id` it opens this orbit and nothing else."""
-        _check_end(body.expires_at)
+        check_end(body.expires_at)
         if body.orbit_id is not None:
             self._check_orbit(body.orbit_id)
         scopes = sorted(set(body.scopes or EVERYTHING))
@@ -61,11 +61,11 @@ class ApiKeys(Resource):
             wanted["scopes"] = sorted(set(wanted["scopes"]))
         before, changed = difference(key.columns, wanted)
         if not changed:
-            return _key(key)
-        _check_end(changed.get("expires_at"))
+            return key_of(key)
+        check_end(changed.get("expires_at"))
         row = self.db.execute(update(k).where(k.c.id == key.id).values(changed).returning(k)).one()
         self.scope.record("api_key.update", key.id, before=before, after=changed)
-        return _key(row)
+        return key_of(row)
 
     @operation("DELETE /v1/users/me/api-keys/{key_id}", status=204)
     def delete(self, key_id: UUID) -> None:
@@ -109,10 +109,12 @@ class ApiKeys(Resource):
         return bool(gone)
 
 
-def _check_end(moment: datetime | None) -> None:
+def check_end(moment: datetime | None) -> None:
+    """Raise Invalid for a key that would never work."""
     if moment is not None and moment <= datetime.now(UTC):
         raise Invalid.field("expires_at", "This moment is past: the key would never work.")
 
 
-def _key(row: Any) -> ApiKey:
+def key_of(row: Any) -> ApiKey:
+    """An API key from its row, without the key itself."""
     return ApiKey(**{name: getattr(row, name) for name in ApiKey.__struct_fields__})

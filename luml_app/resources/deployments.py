@@ -34,8 +34,8 @@ class Deployments(Resource):
     @operation(f"POST {_ORBIT}/deployments", needs="deployment:create")
     def create(self, body: DeploymentCreate) -> Deployment:
         """Deploy an uploaded model on a paired satellite; the satellite takes it from there."""
-        self._check_secrets(body)
         parts = self._parts(body)
+        _check_secrets(body, parts.secrets)
         _check_parts(parts)
         deployment_id = self._insert(body, digest=parts.file_hash)
         after = {"name": body.name, "artifact_id": str(body.artifact_id), "satellite_id": str(body.satellite_id)}
@@ -54,12 +54,11 @@ class Deployments(Resource):
 
     @operation(f"PATCH {_ONE}", needs="deployment:update")
     def update(self, body: DeploymentUpdate) -> Deployment:
-        """Change name, description or tags."""
+        """Change name, description, tags or the secrets of dynamic attributes."""
         one, d = self.scope.row(t.deployments), t.deployments
-        self._check_secrets(body)
-        wanted = sent(body, d)
-        wanted.pop("dynamic_attributes_secrets", None)
-        before, changed = difference(one.columns, wanted)
+        if refers := _secrets_of(body):
+            _check_secrets(body, self.db.scalar(select(_held(self.scope.orbit_id, refers))))
+        before, changed = difference(one.columns, _texts(sent(body, d)))
         if changed:
             self.db.execute(update(d).where(d.c.id == one.id).values(**changed, updated_at=func.now()))
             self.scope.record("deployment.update", one.id, before=before, after=changed)
@@ -80,18 +79,16 @@ class Deployments(Resource):
         take_down(self.db, one, status="gone")
         self.scope.record("deployment.force_delete", one.id, satellite_id=one.satellite_id, before={"name": one.name})
 
-    def _check_secrets(self, body: DeploymentCreate | DeploymentUpdate) -> None:
-        for name in ("dynamic_attributes_secrets", "env_variables_secrets"):
-            if isinstance(refs := getattr(body, name, None), dict) and refs:
-                raise NotFound(f"There is no secret {min(map(str, refs.values()))} in this orbit ({name}).")
-
     def _parts(self, body: DeploymentCreate) -> Any:
-        """Artifact and satellite of this orbit, in one query. The artifact is held, so that its status stays."""
+        """Artifact, satellite and secrets of this orbit, in one query. Artifact and secrets are held, so that they stay
+        as they are.
+        """
         a, s, orbit = t.artifacts, t.satellites, self.scope.orbit_id
         artifact = (a.c.id == body.artifact_id) & (a.c.orbit_id == orbit) & in_living_collection()
         satellite = (s.c.id == body.satellite_id) & (s.c.orbit_id == orbit)
         variant = a.c.manifest["variant"].astext.label("variant")
-        columns = [a.c.type, a.c.status, a.c.file_hash, variant, s.c.paired, s.c.capabilities]
+        secrets = _held(orbit, _secrets_of(body)).label("secrets")
+        columns = [a.c.type, a.c.status, a.c.file_hash, variant, s.c.paired, s.c.capabilities, secrets]
         both = select(*columns).select_from(a.join(s, satellite)).where(artifact).with_for_update(read=True, of=a)
         row = self.db.execute(both).one_or_none()
         if row is None:
@@ -111,6 +108,7 @@ class Deployments(Resource):
             tags=body.tags,
             status="pending",
             revision_id=revision_id,
+            dynamic_attributes_secrets=body.dynamic_attributes_secrets,
             created_by_user=self.scope.caller.full_name or self.scope.caller.name,
         )
         revision = insert(t.revisions).values(
@@ -121,6 +119,7 @@ class Deployments(Resource):
             digest=digest,
             parameters=body.satellite_parameters,
             env_variables=body.env_variables,
+            env_variables_secrets=body.env_variables_secrets,
             created_by_id=self.scope.user_id,
         )
         place = {"satellite_id": body.satellite_id, "orbit_id": self.scope.orbit_id}
@@ -142,6 +141,36 @@ def take_down(db: Connection, one: Any, status: str = "deletion_pending") -> Any
 def _job_row(deployment_id: Any, kind: str, **place: Any) -> dict[str, Any]:
     payload = {"deployment_id": str(deployment_id)}
     return new_job(kind, payload, dedupe_key=f"deployment:{deployment_id}", **place)
+
+
+_SECRETS = ("env_variables_secrets", "dynamic_attributes_secrets")
+
+
+def _secrets_of(body: DeploymentCreate | DeploymentUpdate) -> set[UUID]:
+    """The secrets that a body refers to."""
+    return {secret for name in _SECRETS for secret in (getattr(body, name, None) or {}).values()}
+
+
+def _texts(columns: dict[str, Any]) -> dict[str, Any]:
+    """The columns with ids as the texts that JSON makes of them."""
+    name = "dynamic_attributes_secrets"
+    ids = {name: {key: str(one) for key, one in columns[name].items()}} if columns.get(name) else {}
+    return columns | ids
+
+
+def _held(orbit_id: Any, secrets: set[UUID]) -> Any:
+    """Which of the secrets the orbit has, as a column; none of them is deleted before the transaction ends."""
+    s = t.orbit_secrets
+    mine = select(s.c.id).where(s.c.orbit_id == orbit_id, s.c.id.in_(secrets))
+    held = mine.with_for_update(read=True, key_share=True).cte("held")
+    return func.array(select(held.c.id).scalar_subquery())
+
+
+def _check_secrets(body: DeploymentCreate | DeploymentUpdate, known: Any) -> None:
+    for name in _SECRETS:
+        for wanted in (getattr(body, name, None) or {}).values():
+            if wanted not in known:
+                raise NotFound(f"There is no secret {wanted} in this orbit ({name}).")
 
 
 def _check_parts(parts: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, literal, select
+from sqlalchemy import bindparam, exists, func, insert, literal, select
 from sqlalchemy.dialects import postgresql
 
 from luml_app.core import tables as t
@@ -22,9 +22,15 @@ def check_sign_up(scope: Any, email: str, *, of_the_house: bool = False) -> None
     rule = scope.settings.signup
     if rule == "open" or (rule == "invited" and of_the_house):
         return
+    if rule == "invited" and scope.db.scalar(_INVITED, {"email": email}):
+        return
     if rule == "closed":
         raise Forbidden("New accounts are made by the operator of this server only; ask them.")
     raise Forbidden("Accounts on this server are for invited people; ask somebody in your team to invite this address.")
+
+
+_I = t.invites
+_INVITED = select(exists().where(_I.c.email == bindparam("email"), _I.c.expires_at > func.now()))
 
 
 def insert_account(scope: Any, *, email: str, full_name: str | None, confirmed: bool = False, **columns: Any) -> Any:

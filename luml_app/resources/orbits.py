@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import column, delete, func, insert, literal, select, true, update, values
+from sqlalchemy import delete, func, insert, literal, select, true, update
 
 from luml_app.core import tables as t
 from luml_app.core.events import difference
 from luml_app.core.ids import new_id
 from luml_app.core.operations import Resource, operation
 from luml_app.core.permissions import granted
-from luml_app.resources.auth import user_of
 from luml_app.resources.changes import sent
 from luml_app.resources.deletions import begin_deletion, confirmed
 from luml_app.resources.limits import check_limit
+from luml_app.resources.orbit_members import add_members, members_of
 from luml_app.schemas.deletions import Deletion
 from luml_app.schemas.errors import Conflict, NotFound
 from luml_app.schemas.organizations import Orbit, OrbitCreate, OrbitListed, OrbitMember, OrbitUpdate
@@ -36,7 +36,7 @@ class Orbits(Resource):
         """Create an orbit on one of the organization's buckets."""
         check_limit(self.scope, "orbits")
         row = self._insert(body)
-        members = self._add_members(row.id, body)
+        members = add_members(self.scope, row.id, body.members or [])
         self.scope.record("orbit.create", row.id, orbit_id=row.id, after={"name": row.name})
         return _new_orbit(row, members, self.scope)
 
@@ -100,27 +100,9 @@ class Orbits(Resource):
             raise NotFound(_NO_BUCKET)
         return row
 
-    def _add_members(self, orbit_id: Any, body: OrbitCreate) -> Members:
-        """Put people into the new orbit; all of them must be in the organization."""
-        wanted = {member.user_id: member.role for member in body.members or []}
-        if not wanted:
-            return []
-        om, u = t.organization_members, t.users
-        names = ["id", "orbit_id", "user_id", "role"]
-        rows = [(new_id(), orbit_id, user_id, role) for user_id, role in wanted.items()]
-        asked = values(*(column(name, t.orbit_members.c[name].type) for name in names), name="asked").data(rows)
-        inside = (om.c.user_id == asked.c.user_id) & (om.c.organization_id == self.scope.organization_id)
-        new = insert(t.orbit_members).from_select(names, select(asked).join(om, inside)).returning(t.orbit_members)
-        added = new.cte("added")
-        found = self.db.execute(_with_user(added).join(u, u.c.id == added.c.user_id).order_by(added.c.id))
-        members = [_member(row, orbit_id) for row in found]
-        if missing := wanted.keys() - {member.user.id for member in members}:
-            raise NotFound(f"User {min(missing)} is not a member of this organization.")
-        return members
-
     def _details(self, orbit_id: Any) -> Orbit:
         row = self.db.execute(_orbits_with_totals(self.scope).where(t.orbits.c.id == orbit_id)).one()
-        members = _members(self.scope, orbit_id)
+        members = members_of(self.scope, orbit_id)
         return Orbit(**_plain(row, self.scope), members=members, collections_tags=row.collections_tags or [])
 
 
@@ -171,22 +153,6 @@ def _new_orbit(row: Any, members: Members, scope: Any) -> Orbit:
     totals["total_members"] = len(members)
     permissions = granted(scope.organization_role, role)
     return Orbit(**own, **totals, role=role, permissions=permissions, members=members, collections_tags=[])
-
-
-def _members(scope: Any, orbit_id: Any) -> Members:
-    m, u = t.orbit_members, t.users
-    query = _with_user(m).join(u, u.c.id == m.c.user_id).where(m.c.orbit_id == orbit_id)
-    return [_member(row, orbit_id) for row in scope.db.execute(query.order_by(m.c.created_at, m.c.id))]
-
-
-def _with_user(m: Any) -> Any:
-    since, changed = m.c.created_at.label("since"), m.c.updated_at.label("changed")
-    return select(m.c.id.label("member_id"), m.c.role, since, changed, t.users)
-
-
-def _member(row: Any, orbit_id: Any) -> OrbitMember:
-    times = {"created_at": row.since, "updated_at": row.changed}
-    return OrbitMember(id=row.member_id, orbit_id=orbit_id, role=row.role, user=user_of(row), **times)
 
 
 def _plain(row: Any, scope: Any) -> dict[str, Any]:

@@ -5,31 +5,37 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from sqlalchemy import delete, exists, func, insert, or_, select, update
+import msgspec
+from sqlalchemy import case, delete, exists, func, insert, or_, select, update
 
 from luml_app.core import tables as t
 from luml_app.core.events import difference
 from luml_app.core.ids import new_id
 from luml_app.core.operations import Resource, operation
 from luml_app.core.permissions import granted
-from luml_app.resources.auth import user_of
 from luml_app.resources.buckets import add_builtin
 from luml_app.resources.changes import sent
 from luml_app.resources.deletions import begin_deletion, confirmed
+from luml_app.resources.limits import check_organizations
+from luml_app.resources.membership import check_person, lock_member, remove_member
 from luml_app.resources.orbits import listed_orbits
+from luml_app.resources.people import as_array, invites, organization_members
 from luml_app.schemas.deletions import Deletion
 from luml_app.schemas.errors import Conflict
 from luml_app.schemas.organizations import (
     Organization,
     OrganizationCreate,
     OrganizationDetails,
+    OrganizationInvite,
     OrganizationListed,
     OrganizationMember,
     OrganizationUpdate,
+    OwnershipTransfer,
 )
 
 Listed = list[OrganizationListed]
 Members = list[OrganizationMember]
+Invites = list[OrganizationInvite]
 
 
 class Organizations(Resource):
@@ -49,11 +55,9 @@ class Organizations(Resource):
     @operation("POST /v1/organizations")
     def create(self, body: OrganizationCreate) -> Organization:
         """Create an organization, which one then owns, with a built-in bucket to begin with."""
-        row = self.db.execute(
-            insert(t.organizations).values(id=new_id(), name=body.name, logo=body.logo).returning(t.organizations)
-        ).one()
-        owner = {"id": new_id(), "organization_id": row.id, "user_id": self.scope.user_id, "role": "owner"}
-        self.db.execute(insert(t.organization_members).values(owner))
+        check_person(self.scope.caller.service_of, "own an organization")
+        check_organizations(self.scope)
+        row = self._insert(body)
         add_builtin(self.scope, row.id)
         self.scope.record("organization.create", row.id, organization_id=row.id, after={"name": row.name})
         return Organization(**_plain(row))
@@ -62,10 +66,11 @@ class Organizations(Resource):
     def get(self) -> OrganizationDetails:
         """An organization with its people, orbits, limits and totals."""
         organization = self.scope.row(t.organizations)
-        members = self._members()
+        members, invited = self._people()
         orbits = listed_orbits(self.scope)
         return OrganizationDetails(
             **_plain(organization),
+            invites=invited,
             members=members,
             orbits=orbits,
             members_by_role=dict(Counter(member.role for member in members)),
@@ -116,6 +121,30 @@ class Organizations(Resource):
         confirmed("organization", one, confirm)
         return begin_deletion(self.scope, "organization", one)
 
+    @operation("DELETE /v1/organizations/{organization_id}/leave", needs="organization:leave", status=204)
+    def leave(self) -> None:
+        """Leave an organization and all of its orbits; an owner transfers the ownership first."""
+        member = lock_member(self.scope, "organization:leave")
+        check_person(member.service_of, "leave its organization")
+        remove_member(self.scope, member)
+        self.scope.record("organization_member.leave", member.id, before={"role": member.role})
+
+    @operation("POST /v1/organizations/{organization_id}/transfer", needs="organization:transfer")
+    def transfer(self, body: OwnershipTransfer) -> OrganizationMember:
+        """Make another member the owner in one's place, and oneself an admin; the answer is the new owner."""
+        m, me = t.organization_members, self.scope.user_id
+        member = lock_member(self.scope, "organization:transfer", body.member_id)
+        check_person(member.service_of, "own an organization")
+        if member.user_id == me:
+            raise Conflict("You are the owner already; name the member who shall be.")
+        both = (m.c.organization_id == self.scope.organization_id) & m.c.user_id.in_([me, member.user_id])
+        role = case((m.c.id == member.id, "owner"), else_="admin")
+        new = update(m).where(both).values(role=role, updated_at=func.now()).returning(m).cte("new")
+        owner = self.db.scalars(organization_members(new).where(new.c.id == member.id)).one()
+        before, after = {"owner": str(me)}, {"owner": str(member.user_id)}
+        self.scope.record("organization.transfer", self.scope.organization_id, before=before, after=after)
+        return msgspec.convert(owner, OrganizationMember)
+
     def _left_in_it(self) -> Any:
         """`orbits`: whether it has some. `leftovers`: whether something in it is still being deleted, which must not
         lose its buckets before that is done.
@@ -127,26 +156,23 @@ class Organizations(Resource):
         objects = exists(select(1).where(*inside[1:]))
         return self.db.execute(select(there.label("orbits"), or_(leaving, objects).label("leftovers"))).one()
 
-    def _members(self) -> Members:
-        m, u = t.organization_members, t.users
-        query = (
-            select(
-                m.c.id.label("member_id"), m.c.role, m.c.created_at.label("since"), m.c.updated_at.label("changed"), u
-            )
-            .join(u, u.c.id == m.c.user_id)
-            .where(m.c.organization_id == self.scope.organization_id)
+    def _insert(self, body: OrganizationCreate) -> Any:
+        """The organization with its first owner, in one statement."""
+        organization_id, o = new_id(), t.organizations
+        owner = {"id": new_id(), "organization_id": organization_id, "user_id": self.scope.user_id, "role": "owner"}
+        new = insert(o).values(id=organization_id, name=body.name, logo=body.logo).returning(o).cte("new")
+        first = insert(t.organization_members).values(owner).cte("first")
+        return self.db.execute(select(new).add_cte(first)).one()
+
+    def _people(self) -> tuple[Members, Invites]:
+        """Members and open invites, in one query."""
+        m, i, here = t.organization_members, t.invites, self.scope.organization_id
+        members, open_ = (
+            as_array(organization_members().where(m.c.organization_id == here)),
+            as_array(invites().where(i.c.organization_id == here)),
         )
-        return [
-            OrganizationMember(
-                id=row.member_id,
-                organization_id=self.scope.organization_id,
-                role=row.role,
-                user=user_of(row),
-                created_at=row.since,
-                updated_at=row.changed,
-            )
-            for row in self.db.execute(query.order_by(m.c.created_at, m.c.id))
-        ]
+        row = self.db.execute(select(members.label("members"), open_.label("invites"))).one()
+        return msgspec.convert(row.members, Members), msgspec.convert(row.invites, Invites)
 
 
 def _plain(row: Any) -> dict[str, Any]:

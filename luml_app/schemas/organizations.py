@@ -7,6 +7,7 @@ from luml_app.schemas.fields import (
     UUID,
     Annotated,
     Document,
+    Email,
     Literal,
     Meta,
     Name,
@@ -58,14 +59,41 @@ class OrganizationMember(Record, kw_only=True):
     user: User
 
 
+class OrganizationMemberCreate(Struct, kw_only=True):
+    """Somebody with an account who becomes a member at once, without being asked."""
+
+    user_id: UUID
+    role: OrganizationRole
+
+
+class OrganizationMemberUpdate(Struct, kw_only=True):
+    """Another role for a member."""
+
+    role: OrganizationRole
+
+
+class OwnershipTransfer(Struct, kw_only=True):
+    """The member who becomes the owner in one's place."""
+
+    member_id: UUID
+
+
+class OrganizationInviteCreate(Struct, kw_only=True):
+    """An invitation to an address, whether there is an account with it yet or not."""
+
+    email: Email
+    role: OrganizationRole
+
+
 class OrganizationInvite(Struct, kw_only=True):
-    """An invitation that waits for its answer."""
+    """An invitation that waits for its answer until `expires_at`."""
 
     id: UUID
     email: str
     role: OrganizationRole
     organization_id: UUID
     created_at: datetime
+    expires_at: datetime
     invited_by_user: User | None = None
     organization: Organization | None = None
 
@@ -99,8 +127,14 @@ class Orbit(OrbitListed, kw_only=True):
     collections_tags: list[str] | None = None
 
 
+class OrbitMemberUpdate(Struct, kw_only=True):
+    """Another role for somebody in an orbit."""
+
+    role: OrbitRole
+
+
 class OrbitMemberAdded(Struct, kw_only=True):
-    """A person who is in the orbit from the start."""
+    """Somebody of the organization who comes into an orbit."""
 
     user_id: UUID
     role: OrbitRole

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
 from luml_app.client._generated import Api
 from luml_app.client.calls import Call, Value
+from luml_app.client.places import place_of
 from luml_app.core.scope import Credentials
 from luml_app.core.service import Request, Service
 from luml_app.schemas.errors import LumlError
+from luml_app.schemas.permissions import Permission
 
 
 class LocalApi(Api):
@@ -25,6 +27,10 @@ class LocalApi(Api):
     def address(self) -> str:
         """The server's address."""
         return self.service.settings.address
+
+    def can(self, permission: str, where: Any) -> Permission:
+        """The same as `Client.can`; an orbit is given by its id, or as it was read."""
+        return self.permissions.check(permission=permission, **place_of(where))
 
     def _send(self, call: Call[Value]) -> Value:
         operation = self.service.operations[call.operation]

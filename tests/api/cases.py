@@ -19,7 +19,7 @@ from luml_app.core.scope import Credentials
 from luml_app.core.service import Request
 from luml_app.resources import all_operations
 from tests.api.stage import CAPABILITIES, SATELLITE_TOKEN, Stage, announced, mark_uploaded
-from tests.cast import PASSWORD, add_person
+from tests.cast import PASSWORD, add_person, join_organization
 
 
 @dataclass
@@ -170,6 +170,56 @@ def _(stage: Stage) -> Case:
     return Case(path={"organization_id": stage.alice.organizations.create(name="Empty").id})
 
 
+@case("organizations.leave")
+def _(stage: Stage) -> Case:
+    """Victor's own organization, of which Alice is an admin: she cannot leave hers, which she owns."""
+    victor = stage.house.api(Credentials(token=stage.cast.victor.api_key))
+    organization_id = victor.organizations.create(name="Looking glass").id
+    join_organization(stage.house.database, organization_id, stage.cast.alice.id, "admin")
+    return Case(path={"organization_id": organization_id})
+
+
+CASES["organizations.transfer"] = lambda stage: Case({"member_id": str(stage.ids["member_id"])})
+CASES["permissions.check"] = lambda stage: Case(
+    query={"permission": "deployment:create", "orbit_id": str(stage.cast.here.orbit_id)}
+)
+
+plain("members.list")
+CASES["members.create"] = lambda stage: Case({"user_id": str(stage.cast.charlie.id), "role": "member"})
+plain("members.update", {"role": "admin"})
+plain("members.delete")
+
+plain("invites.list")
+plain("invites.create", {"email": "Gryphon@example.org", "role": "member"})
+plain("invites.resend")
+plain("invites.delete")
+plain("invitations.list")
+
+
+def _alices_invitation(stage: Stage) -> Case:
+    """To Charlie's organization, which is not hers yet."""
+    charlie = stage.house.api(Credentials(token=stage.cast.charlie.api_key))
+    place = stage.cast.elsewhere.organization_id
+    return Case(path={"invite_id": charlie.invites.create(place, email=stage.cast.alice.email, role="member").id})
+
+
+CASES["invitations.accept"] = _alices_invitation
+CASES["invitations.reject"] = _alices_invitation
+
+plain("service_accounts.list")
+plain("service_accounts.create", {"name": "Card soldier"})
+plain("service_accounts.delete")
+plain("service_accounts.keys")
+plain("service_accounts.create_key", {"name": "of the spade", "scopes": ["api"]})
+
+
+@case("service_accounts.delete_key")
+def _(stage: Stage) -> Case:
+    account = (stage.cast.here.organization_id, stage.ids["account_id"])
+    stage.alice.service_accounts.create_key(*account, name="of the heart")
+    return Case(path={"key_id": stage.alice.service_accounts.keys(*account)[0].id})
+
+
 plain("orbits.list")
 
 
@@ -193,6 +243,31 @@ def _(stage: Stage) -> Case:
     here = stage.cast.here
     made = stage.alice.orbits.create(here.organization_id, name="Empty", bucket_secret_id=here.bucket_id)
     return Case(path={"orbit_id": made.id})
+
+
+plain("orbit_members.list")
+CASES["orbit_members.update"] = lambda stage: Case({"role": "viewer"}, path=_bob_in_the_orbit(stage))
+CASES["orbit_members.delete"] = lambda stage: Case(path=_bob_in_the_orbit(stage))
+
+
+def _bob_in_the_orbit(stage: Stage) -> dict[str, Any]:
+    return {"member_id": stage.ids["orbit_member_id"]}
+
+
+@case("orbit_members.create")
+def _(stage: Stage) -> Case:
+    return Case({"user_id": str(stage.ids["account_id"]), "role": "member"})
+
+
+SECRET = {"name": "well", "value": "treacle", "tags": ["sweet"]}
+plain("secrets.list")
+plain("secrets.create", SECRET)
+for name in ("secrets.get", "agent.secret"):
+    CASES[name] = lambda stage: Case(path={"secret_id": stage.ids["orbit_secret_id"]})
+CASES["secrets.update"] = lambda stage: Case(
+    {"name": "spring", "value": "molasses"}, path={"secret_id": stage.ids["orbit_secret_id"]}
+)
+CASES["secrets.delete"] = lambda stage: Case(path={"secret_id": stage.alice.secrets.create(*stage.path(), **SECRET).id})
 
 
 BUCKET = {"endpoint": "s3.example.org", "bucket_name": "treacle", "access_key": "open", "secret_key": "sesame"}
@@ -336,12 +411,16 @@ def _(stage: Stage) -> Case:
 @case("deployments.create")
 def _(stage: Stage) -> Case:
     ids = {name: str(stage.ids[name]) for name in ("satellite_id", "artifact_id")}
-    return Case({**ids, "name": "Second oracle", "env_variables": {"MOOD": "mad"}})
+    secret = str(stage.ids["orbit_secret_id"])
+    secrets = {"env_variables_secrets": {"PASSWORD": secret}, "dynamic_attributes_secrets": {"token": secret}}
+    return Case({**ids, "name": "Second oracle", "env_variables": {"MOOD": "mad"}, **secrets})
 
 
 plain("deployments.list")
 plain("deployments.get")
-plain("deployments.update", {"name": "Sibyl"})
+CASES["deployments.update"] = lambda stage: Case(
+    {"name": "Sibyl", "dynamic_attributes_secrets": {"token": str(stage.ids["orbit_secret_id"])}}
+)
 plain("deployments.delete")
 plain("deployments.force_delete")
 
@@ -369,6 +448,7 @@ def _(stage: Stage) -> Case:
 
 
 CASES["agent.inference_access"] = lambda stage: Case({"api_key": stage.cast.alice.api_key})
+plain("agent.secrets")
 plain("agent.artifact")
 plain("agent.artifact_url")
 plain("agent.model")

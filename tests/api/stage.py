@@ -87,7 +87,11 @@ def build_stage(database: Database) -> None:
         db.execute(insert(t.api_keys).values(**key, key_hash=KEYS.hash(INFERENCE_KEY)))
     rabbit = LocalApi(service, Credentials(token=SATELLITE_TOKEN))
     rabbit.agent.pair(base_url="http://127.0.0.1:9", capabilities=CAPABILITIES, slug=None)
-    alice.deployments.create(*here, satellite_id=satellite.id, artifact_id=made[0].artifact.id, name="Oracle")
+    secret = {"PASSWORD": alice.secrets.create(*here, name="riddle", value="a raven and a writing desk").id}
+    parts = {"satellite_id": satellite.id, "artifact_id": made[0].artifact.id, "env_variables_secrets": secret}
+    alice.deployments.create(*here, name="Oracle", **parts)
+    alice.invites.create(here[0], email="dodo@example.org", role="member")
+    alice.service_accounts.create(here[0], name="Knave")
 
 
 @dataclass
@@ -109,12 +113,18 @@ class Stage:
             "satellite_id": t.satellites,
             "deployment_id": t.deployments,
             "task_id": t.jobs,
+            "orbit_secret_id": t.orbit_secrets,
+            "invite_id": t.invites,
         }
         with self.house.database.read() as db:
             for name, table in tables.items():
                 ids[name] = db.scalars(select(table.c.id).order_by(table.c.created_at, table.c.id)).first()
             keys = select(t.api_keys.c.id).where(t.api_keys.c.name == "inference")
             ids["key_id"] = db.scalars(keys).one()
+            ids["account_id"] = db.scalars(select(t.users.c.id).where(t.users.c.full_name == "Knave")).one()
+            for orbit, table in ((True, t.orbit_members), (False, t.organization_members)):
+                bob = select(table.c.id).where(table.c.user_id == self.cast.bob.id)
+                ids["orbit_member_id" if orbit else "member_id"] = db.scalars(bob).one()
         return ids | {"model_artifact_id": ids["artifact_id"]}
 
     def path(self, *names: str) -> tuple[UUID, ...]:

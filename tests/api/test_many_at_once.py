@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -14,40 +12,18 @@ from sqlalchemy import func, select, update
 from luml_app.core import tables as t
 from luml_app.core.scope import Credentials
 from luml_app.core.service import Request
-from luml_app.schemas.errors import Conflict, LimitReached, LumlError, NotFound, Unauthenticated
+from luml_app.schemas.errors import Conflict, LimitReached, NotFound, Unauthenticated
 from luml_app.web.house import House
 from tests.api.cases import OPERATIONS
 from tests.api.stage import Stage, announced, mark_uploaded
+from tests.api.together import MANY, set_limit, together
 from tests.cast import PASSWORD
-
-MANY = 20
 
 
 @pytest.fixture
 def house(build_house: Callable[..., House]) -> House:
     """With a connection for everybody."""
     return build_house(pool_size=MANY)
-
-
-def together(act: Callable[[int], Any]) -> list[Any]:
-    """`act(0)`, `act(1)`, … at once; what each gave, or the error it met."""
-    start = threading.Barrier(MANY)
-
-    def one(number: int) -> Any:
-        start.wait()
-        try:
-            return act(number)
-        except LumlError as error:
-            return type(error)
-
-    with ThreadPoolExecutor(MANY) as pool:
-        return list(pool.map(one, range(MANY)))
-
-
-def set_limit(stage: Stage, **limits: int) -> None:
-    with stage.house.database.write() as db:
-        mine = t.organizations.c.id == stage.cast.here.organization_id
-        db.execute(update(t.organizations).where(mine).values(**limits))
 
 
 def count(stage: Stage, table: Any) -> int:
