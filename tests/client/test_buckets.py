@@ -23,6 +23,7 @@ from tests.buckets import Service
 from tests.client.conftest import sha256
 from tests.client.test_transfers import left_in
 from tests.satellite.models import write_model
+from tests.serving import until
 
 MakeFile = Callable[..., Path]
 FIVE = 5 * 2**20  # S3 takes no smaller part, except as the last one
@@ -106,7 +107,7 @@ def test_deleting_frees_the_bucket(there: OrbitHandle, make_file: MakeFile) -> N
     stored = there.upload(make_file())
     url = there.client.artifacts.download_url(*stored.ids).url
     there.client.artifacts.delete(*stored.ids)
-    assert httpx.get(url).status_code in {403, 404}
+    until(lambda: httpx.get(url).status_code in {403, 404}, "the object is gone")
 
 
 @pytest.mark.parametrize("name", ["moto", "azurite", "rclone"])
