@@ -77,7 +77,8 @@ def test_what_was_made_before_there_were_ids_is_read() -> None:
 def test_every_secret_column_is_known() -> None:
     sealed = {str(column) for column in sealing.sealed_columns()}
     hashed = {str(column) for column in sealing.hashed_columns()}
-    assert "buckets.credentials" in sealed
+    assert {"buckets.credentials", "orbit_secrets.value"} <= sealed
+    assert all(len(column.table.primary_key.columns) == 1 for column in sealing.sealed_columns())
     assert {"api_keys.key_hash", "satellites.key_hash", "session_tokens.hash"} <= hashed
     assert not hashed & {"users.password_hash", "artifacts.file_hash"}
 
@@ -91,17 +92,16 @@ def test_sealed_columns_get_the_newest_key(rotating: tuple[House, Keys, Keys], c
         db.execute(update(t.buckets).where(t.buckets.c.id == buckets[0].id).values(credentials=ancient))
     assert rows_needing(house, old.ids[0])["buckets.credentials"] == 2
     assert rows_needing(house, sealing.UNKNOWN)["buckets.credentials"] == 1
-    assert dict(sealing.reseal(house.database, new)) == {"buckets.credentials": 3}
+    secret = alice.secrets.create(*cast.here.path, name="TOKEN", value="rosebud")
+    assert dict(sealing.reseal(house.database, new)) == {"buckets.credentials": 3, "orbit_secrets.value": 1}
     assert "buckets.credentials" not in rows_needing(house, old.ids[0]) | rows_needing(house, sealing.UNKNOWN)
     assert list(sealing.reseal(house.database, new)) == []
     with_keys(house, Keys([NEW]))
+    alice = house.api(Credentials(user_id=cast.alice.id))
     for bucket in buckets:
-        assert (
-            "AWS4-HMAC"
-            in house.api(Credentials(user_id=cast.alice.id))
-            .buckets.probe_urls(cast.here.organization_id, bucket.id)
-            .download_url
-        )
+        urls = alice.buckets.probe_urls(cast.here.organization_id, bucket.id)
+        assert "AWS4-HMAC" in urls.download_url
+    assert alice.secrets.get(*cast.here.path, secret.id).value == "rosebud"
 
 
 def test_stopped_in_the_middle_and_done_by_two(
