@@ -34,6 +34,26 @@ def migrate(database: Database) -> None:
         command.upgrade(config, "head")
 
 
+def migrate_to(connection: Connection, revision: str) -> None:
+    """Bring the database of this connection to a revision (``head``: the newest), in the connection's transaction.
+
+    Raises ConfigurationError for a revision that this code does not know.
+    """
+    config = _config(connection)
+    if revision != "head" and revision not in _known(config):
+        raise ConfigurationError(f"The revision {revision} is of a newer LUML than this one. Upgrade LUML.")
+    command.upgrade(config, revision)
+
+
+def check_current(connection: Connection) -> str:
+    """The schema's revision. Raises ConfigurationError unless it is the one of this code."""
+    head = ScriptDirectory.from_config(_config(connection)).get_current_head()
+    current = _current(connection)
+    if current is None or current != head:
+        raise ConfigurationError(f"The database is at revision {current}, this LUML at {head}: run `luml migrate`.")
+    return current
+
+
 def is_current(database: Database) -> bool:
     """Whether the schema is the one of this code."""
     with database.read() as connection:
@@ -60,6 +80,10 @@ def _current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+def _known(config: Config) -> set[str]:
+    return {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+
+
 def _check_server(connection: Connection) -> None:
     version = int((connection.dialect.server_version_info or (0,))[0])
     if version < OLDEST_POSTGRES:
@@ -68,8 +92,7 @@ def _check_server(connection: Connection) -> None:
 
 def _check_known(connection: Connection, config: Config) -> None:
     current = _current(connection)
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if current is not None and current not in known:
+    if current is not None and current not in _known(config):
         raise ConfigurationError(
             f"The database is newer than this LUML: it is at {current}, which this version does not know. Upgrade LUML."
         )

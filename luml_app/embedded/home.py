@@ -88,7 +88,7 @@ class Home:
         path = self.keys / name
         with self._speaking():
             if not path.exists():
-                self._write_key(path, secrets.token_urlsafe(32))
+                self.write_key(path, secrets.token_urlsafe(32))
             key = path.read_text().strip()
         if len(key) < 32:
             raise HomeError(f"The key in {path} is damaged: restore the file from a backup.")
@@ -109,6 +109,17 @@ class Home:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+    def write_key(self, path: Path, value: str) -> None:
+        """Write a secret that is not there yet; of two at once the first one wins."""
+        with self._finished_file(self.keys, value + "\n") as finished:
+            try:
+                # Unlike a rename, a link does not replace what somebody else has made meanwhile.
+                path.hardlink_to(finished)
+            except FileExistsError:
+                return
+            except OSError:  # a file system without links
+                finished.replace(path)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -149,16 +160,6 @@ class Home:
                 f"LUML is already running on this home (pid {_pid_in(file) or 'unknown'}): stop it first, "
                 f"or give this one a home of its own with LUML_HOME ({self.root})."
             ) from None
-
-    def _write_key(self, path: Path, value: str) -> None:
-        with self._finished_file(self.keys, value + "\n") as finished:
-            try:
-                # Unlike a rename, a link does not replace what somebody else has made meanwhile.
-                path.hardlink_to(finished)
-            except FileExistsError:
-                return
-            except OSError:  # a file system without links
-                finished.replace(path)
 
     @contextmanager
     def _finished_file(self, folder: Path, content: str) -> Iterator[Path]:

@@ -17,9 +17,19 @@ def keys_of(settings: Settings) -> Keys:
     while they are used.
     """
     if settings.secret_keys:
-        return Keys([key.strip() for key in settings.secret_keys.split(",") if key.strip()])
+        return Keys(masters_of(settings))
     file = KeyFile(Home(settings.home).prepare())
     return Keys(file.read(), reload=file.changed)
+
+
+def masters_of(settings: Settings, *, make: bool = True) -> list[str]:
+    """The master keys in the clear, newest first. Where there are none yet, one is made, unless `make` is false."""
+    if settings.secret_keys:
+        return [key.strip() for key in settings.secret_keys.split(",") if key.strip()]
+    home = Home(settings.home)
+    if not make and not (home.keys / _NAME).exists():
+        return []
+    return KeyFile(home.prepare()).read()
 
 
 class KeyFile:
@@ -33,7 +43,7 @@ class KeyFile:
         """The keys, newest first; the first one is made when there is none. Raises HomeError."""
         self._home.key(_NAME)  # makes it, and looks whether it is whole
         self._seen = self._mark()
-        return self._home.key(_NAME).split()
+        return self._home.key(_NAME).splitlines()
 
     def changed(self) -> Sequence[str] | None:
         """The keys, if the file is another one than at the last look."""
@@ -42,14 +52,21 @@ class KeyFile:
     def add(self) -> str:
         """Put a new key in front of the others; its id."""
         key = new_token()
-        self._home.change_key(_NAME, lambda old: "\n".join([key, *old.split()]))
+        self._home.change_key(_NAME, lambda old: "\n".join([key, *old.splitlines()]))
         return MasterKey(key).id
+
+    def keep(self, masters: Sequence[str]) -> None:
+        """Put keys of another installation before one's own."""
+        file = self._home.keys / _NAME
+        if not file.exists():
+            self._home.write_key(file, "\n".join(masters))
+        self._home.change_key(_NAME, lambda old: "\n".join(dict.fromkeys([*masters, *old.splitlines()])))
 
     def drop(self, key_id: str) -> None:
         """Take an old key out. Raises NotFound, and Conflict for the newest."""
 
         def change(old: str) -> str:
-            keys = old.split()
+            keys = old.splitlines()
             kept = [key for key in keys if MasterKey(key).id != key_id]
             if len(kept) == len(keys):
                 raise NotFound(f"There is no key {key_id!r}; `luml keys list` shows them.")

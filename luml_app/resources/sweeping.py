@@ -36,10 +36,11 @@ def sweep_uploads(errand: Errand) -> dict[str, Any]:
 def _stale(errand: Errand) -> list[UUID]:
     a = t.artifacts
     with errand.database.read() as db:
-        return list(db.scalars(select(a.c.id).where(_is_stale()).order_by(a.c.id)))
+        return list(db.scalars(select(a.c.id).where(is_stale()).order_by(a.c.id)))
 
 
-def _is_stale() -> Any:
+def is_stale() -> Any:
+    """Which artifacts' uploads have been pending for too long."""
     a = t.artifacts
     return (a.c.status == "pending_upload") & (func.coalesce(a.c.updated_at, a.c.created_at) < func.now() - STALE)
 
@@ -69,7 +70,7 @@ def _sweep(errand: Errand, artifact_id: UUID) -> int:
 def _held(db: Connection, artifact_id: UUID) -> Any:
     a, b = t.artifacts, t.buckets
     columns = (a.c.bucket_location, a.c.upload_ids, a.c.orbit_id)
-    query = select(b, *columns).join(a, a.c.bucket_secret_id == b.c.id).where(a.c.id == artifact_id, _is_stale())
+    query = select(b, *columns).join(a, a.c.bucket_secret_id == b.c.id).where(a.c.id == artifact_id, is_stale())
     return db.execute(query.with_for_update(of=a, skip_locked=True)).one_or_none()
 
 

@@ -11,19 +11,28 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from luml_app.storage.disposition import attachment
-from luml_app.storage.errors import InvalidPart, NoSuchKey, NoSuchUpload
+from luml_app.storage.errors import CorruptObject, InvalidPart, NoSuchKey, NoSuchUpload
 from luml_app.storage.interface import ObjectInfo, Reach, StorageKind
 from luml_app.storage.keys import check_bucket, check_key, object_path, required_upload
 from luml_app.storage.multipart import ListedPart, MultipartUpload, discard, newest_change
 from luml_app.storage.parts import MAX_OBJECT_SIZE, Part
 from luml_app.storage.sealed import ObjectFile, ObjectWriter, make_folder, sync_folder
 from luml_app.storage.signing import UrlSigner
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object by its key; `size` in bytes."""
+
+    key: str
+    size: int
 
 
 class LocalStorage:
@@ -164,10 +173,25 @@ class LocalStorage:
             upload.check()
             upload.remove(self._scratch)
 
+    def objects(self, older_than: float) -> Iterator[StoredObject]:
+        """The objects that were written more than `older_than` seconds ago; damaged files are left out."""
+        before = time.time() - older_than
+        for path in self._objects.glob("??/*"):
+            try:
+                if path.stat().st_mtime < before:
+                    with ObjectFile(path) as file:
+                        yield StoredObject(file.record.key, file.record.size)
+            except (FileNotFoundError, CorruptObject):
+                continue
+
+    def stale(self, older_than: float) -> list[Path]:
+        """The unfinished uploads that nobody has written to for `older_than` seconds."""
+        before = time.time() - older_than
+        return [path for place in (self._scratch, self._uploads) for path in _older_entries(place, before)]
+
     def sweep(self, older_than: float) -> int:
         """Remove uploads, whole or in parts, that nobody has written to for `older_than` seconds; give their number."""
-        before = time.time() - older_than
-        stale = [path for place in (self._scratch, self._uploads) for path in _older_entries(place, before)]
+        stale = self.stale(older_than)
         for path in stale:
             discard(path, self._scratch) if path.is_dir() else path.unlink(missing_ok=True)
         return len(stale)
