@@ -28,6 +28,10 @@ COMMANDS = {
     "predict": ("luml_app.cli.deployments:predict", "Call a deployed model."),
     "members": ("luml_app.cli.members:members", "List people, give them roles, remove them."),
     "invites": ("luml_app.cli.invites:invites", "Invite people, and answer invitations."),
+    "service-accounts": (
+        "luml_app.cli.service_accounts:service_accounts",
+        "Make users for programs, and their API keys.",
+    ),
     "secrets": ("luml_app.cli.secrets:secrets", "Keep secrets for deployments."),
     "satellite": ("luml_app.cli.satellite:satellite", "Run a satellite."),
     "keys": ("luml_app.cli.keys:keys", "List, make, replace and retire the secret keys."),

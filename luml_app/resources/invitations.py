@@ -29,6 +29,7 @@ class Invitations(Resource):
         """The invitations that one can accept or reject."""
         i = t.invites
         mine = (i.c.email == self.scope.caller.name) & (i.c.expires_at > func.now())
+        mine &= t.organizations.c.deleting_since.is_(None)
         return msgspec.convert([*self.db.scalars(invites().where(mine))], Listed)
 
     @operation(f"POST {_ONE}/accept")
@@ -59,7 +60,11 @@ class Invitations(Resource):
         o, m = t.organizations, t.organization_members
         inviter = (m.c.organization_id == o.c.id) & (m.c.user_id == invite.invited_by_id)
         query = select(o.c.members_limit, m.c.role.label("inviter")).select_from(o.outerjoin(m, inviter))
-        return self.db.execute(query.where(o.c.id == invite.organization_id).with_for_update(of=o)).one()
+        alive = (o.c.id == invite.organization_id) & o.c.deleting_since.is_(None)
+        place = self.db.execute(query.where(alive).with_for_update(of=o)).one_or_none()
+        if place is None:
+            raise NotFound("The organization is being deleted.")
+        return place
 
     def _acceptance(self, invite: Any) -> Any:
         """One statement that uses the invite up and adds the member: of two, only one finds it there."""

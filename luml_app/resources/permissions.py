@@ -36,14 +36,17 @@ class Permissions(Resource):
     def _roles(self, organization_id: UUID | None, orbit_id: UUID | None) -> tuple[str, str | None]:
         """The caller's roles in organization and orbit. Raises NotFound where they may not enter."""
         m, o, om, me = t.organization_members, t.orbits, t.orbit_members, self.scope.user_id
+        p = t.organizations
+        alive = (p.c.id == m.c.organization_id) & p.c.deleting_since.is_(None)
         if orbit_id is None:
-            here = select(m.c.role).where(m.c.user_id == me, m.c.organization_id == organization_id)
+            here = select(m.c.role).join(p, alive).where(m.c.user_id == me, p.c.id == organization_id)
             return self._found(here, "organization").role, None
         query = (
             select(m.c.role, om.c.role.label("orbit_role"))
-            .select_from(o.join(m, m.c.organization_id == o.c.organization_id))
+            .select_from(o.join(m, m.c.organization_id == o.c.organization_id).join(p, alive))
             .outerjoin(om, (om.c.orbit_id == o.c.id) & (om.c.user_id == me))
-            .where(o.c.id == orbit_id, m.c.user_id == me, (m.c.role != "member") | om.c.role.is_not(None))
+            .where(o.c.id == orbit_id, o.c.deleting_since.is_(None), m.c.user_id == me)
+            .where((m.c.role != "member") | om.c.role.is_not(None))
         )
         if organization_id is not None:
             query = query.where(o.c.organization_id == organization_id)

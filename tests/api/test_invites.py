@@ -166,6 +166,16 @@ def test_it_is_taken_back(stage: Stage, here: Any, charlie: Any, invited: Any) -
         charlie.invitations.accept(invited.id)
 
 
+def test_a_place_that_is_being_deleted_takes_nobody_in(stage: Stage, here: Any, charlie: Any, invited: Any) -> None:
+    stage.alice.organizations.force_delete(here, confirm="Wonderland")
+    assert charlie.invitations.list() == []
+    with pytest.raises(NotFound, match="being deleted"):
+        charlie.invitations.accept(invited.id)
+    for place in ({"organization_id": here}, {"orbit_id": stage.cast.here.orbit_id}):
+        with pytest.raises(NotFound):
+            stage.alice.permissions.check(permission="orbit:read", **place)
+
+
 class TestExpiry:
     def test_an_expired_one_is_no_good(self, stage: Stage, here: Any, charlie: Any, invited: Any) -> None:
         expire(stage, invited)

@@ -82,6 +82,20 @@ def test_secrets(luml: Luml) -> None:
     assert "'well'" in refused(luml("secrets", "show", "well"))
 
 
+def test_service_accounts(luml: Luml) -> None:
+    assert "luml service-accounts add" in luml("service-accounts", "list").stdout
+    made = printed_json(luml("service-accounts", "add", "Nightly", "--json"))
+    assert made["email"] in luml("service-accounts", "list").stdout
+    luml("members", "add", made["email"], "--orbit", "Garden")
+    key = luml("service-accounts", "key", "nightly", "cron", "--orbit", "Garden", "--days", "7").stdout.strip()
+    assert printed_json(luml("whoami", "--json", LUML_API_KEY=key))["user"]["full_name"] == "Nightly"
+    assert printed_json(luml("artifacts", "list", "--json", LUML_API_KEY=key)) == []
+    assert "already" in refused(luml("service-accounts", "key", made["id"], "cron"))
+    assert luml("service-accounts", "remove", "Nightly").stdout == "Deleted Nightly.\n"
+    refused(luml("whoami", LUML_API_KEY=key))
+    assert "'Nightly'" in refused(luml("service-accounts", "remove", "Nightly"))
+
+
 def test_limits(luml: Luml, database_url: str, cast: Cast, client: Any) -> None:
     def limits(*arguments: str) -> Any:
         return luml("limits", *arguments, LUML_DATABASE_URL=database_url)
