@@ -24,6 +24,8 @@ COMMANDS = {
     "whoami": ("luml_app.cli.login:whoami", "Show who you are, and where."),
     "artifacts": ("luml_app.cli.artifacts:artifacts", "List, show, push and pull artifacts."),
     "buckets": ("luml_app.cli.buckets:buckets", "List, add, probe and remove buckets."),
+    "events": ("luml_app.cli.events:events", "List, export and follow the audit log."),
+    "webhooks": ("luml_app.cli.webhooks:webhooks", "Send events to addresses of your choice."),
     "deploy": ("luml_app.cli.deployments:deploy", "Deploy a model."),
     "predict": ("luml_app.cli.deployments:predict", "Call a deployed model."),
     "members": ("luml_app.cli.members:members", "List people, give them roles, remove them."),

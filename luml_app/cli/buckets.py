@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from luml_app.cli.output import as_json, printable, show_json, show_table
+from luml_app.cli.output import as_json, organization_option, printable, show_json, show_table
 
 if TYPE_CHECKING:
     from luml_app.client.http import Client
     from luml_app.schemas.buckets import Bucket, BucketReport
     from luml_app.schemas.organizations import Organization
-
-organization_option = click.option(
-    "--organization", help="The organization, by name or id; needed when you are in several."
-)
 
 
 @click.group()

@@ -108,6 +108,7 @@ from luml_app.schemas.users import (
     User,
     UserUpdate,
 )
+from luml_app.schemas.webhooks import Delivery, Webhook, WebhookCreate, WebhookSecret, WebhookUpdate
 
 
 class Auth(Group):
@@ -2481,6 +2482,159 @@ class Events(Group):
         )
 
 
+class Webhooks(Group):
+    """Addresses to which the events of an organization are sent, signed, and again until they arrive."""
+
+    def create(
+        self,
+        organization_id: Id,
+        *,
+        url: str,
+        actions: builtins.list[str],
+        orbit_id: Id | None = None,
+        description: str | None = None,
+    ) -> WebhookSecret:
+        """Create a webhook; the answer shows its secret, once."""
+        return self._send(
+            Call(
+                "webhooks.create",
+                "POST",
+                "/v1/organizations/{organization_id}/webhooks",
+                WebhookSecret,
+                path={"organization_id": organization_id},
+                body=body(WebhookCreate, url=url, actions=actions, orbit_id=orbit_id, description=description),
+            )
+        )
+
+    def list(self, organization_id: Id) -> builtins.list[Webhook]:
+        """The webhooks of an organization, oldest first."""
+        return self._send(
+            Call(
+                "webhooks.list",
+                "GET",
+                "/v1/organizations/{organization_id}/webhooks",
+                builtins.list[Webhook],
+                path={"organization_id": organization_id},
+            )
+        )
+
+    def get(self, organization_id: Id, webhook_id: Id) -> Webhook:
+        """A webhook."""
+        return self._send(
+            Call(
+                "webhooks.get",
+                "GET",
+                "/v1/organizations/{organization_id}/webhooks/{webhook_id}",
+                Webhook,
+                path={"organization_id": organization_id, "webhook_id": webhook_id},
+            )
+        )
+
+    def update(
+        self,
+        organization_id: Id,
+        webhook_id: Id,
+        *,
+        url: str | UnsetType = UNSET,
+        actions: builtins.list[str] | UnsetType = UNSET,
+        description: str | UnsetType | None = UNSET,
+        enabled: bool | UnsetType = UNSET,
+    ) -> Webhook:
+        """Change address, actions or description, or switch it on and off; what waits while it is off has failed."""
+        return self._send(
+            Call(
+                "webhooks.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/webhooks/{webhook_id}",
+                Webhook,
+                path={"organization_id": organization_id, "webhook_id": webhook_id},
+                body=body(WebhookUpdate, url=url, actions=actions, description=description, enabled=enabled),
+            )
+        )
+
+    def delete(self, organization_id: Id, webhook_id: Id) -> None:
+        """Delete a webhook with the history of its deliveries."""
+        self._send(
+            Call(
+                "webhooks.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/webhooks/{webhook_id}",
+                type(None),
+                path={"organization_id": organization_id, "webhook_id": webhook_id},
+            )
+        )
+
+    def rotate_secret(self, organization_id: Id, webhook_id: Id) -> WebhookSecret:
+        """Make a new secret, shown once. For a day messages are signed with the old one, too."""
+        return self._send(
+            Call(
+                "webhooks.rotate_secret",
+                "POST",
+                "/v1/organizations/{organization_id}/webhooks/{webhook_id}/secret",
+                WebhookSecret,
+                path={"organization_id": organization_id, "webhook_id": webhook_id},
+            )
+        )
+
+    def test(self, organization_id: Id, webhook_id: Id) -> Delivery:
+        """Send a message of the action `webhook.test`, whatever the webhook's patterns; its delivery, which waits."""
+        return self._send(
+            Call(
+                "webhooks.test",
+                "POST",
+                "/v1/organizations/{organization_id}/webhooks/{webhook_id}/test",
+                Delivery,
+                path={"organization_id": organization_id, "webhook_id": webhook_id},
+            )
+        )
+
+    def deliveries(
+        self,
+        organization_id: Id,
+        webhook_id: Id,
+        *,
+        state: Literal["pending", "delivered", "failed"] | None = None,
+        order: Literal["asc", "desc"] = "desc",
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Delivery]:
+        """The messages of the last month, each with its attempts."""
+        return self._send(
+            Call(
+                "webhooks.deliveries",
+                "GET",
+                "/v1/organizations/{organization_id}/webhooks/{webhook_id}/deliveries",
+                Page[Delivery],
+                path={"organization_id": organization_id, "webhook_id": webhook_id},
+                query={"state": state, "order": order, "limit": limit, "cursor": cursor},
+            )
+        )
+
+    def delivery(self, organization_id: Id, webhook_id: Id, delivery_id: Id) -> Delivery:
+        """A message with its attempts."""
+        return self._send(
+            Call(
+                "webhooks.delivery",
+                "GET",
+                "/v1/organizations/{organization_id}/webhooks/{webhook_id}/deliveries/{delivery_id}",
+                Delivery,
+                path={"organization_id": organization_id, "webhook_id": webhook_id, "delivery_id": delivery_id},
+            )
+        )
+
+    def redeliver(self, organization_id: Id, webhook_id: Id, delivery_id: Id) -> Delivery:
+        """Send a message again, under the same `webhook-id`."""
+        return self._send(
+            Call(
+                "webhooks.redeliver",
+                "POST",
+                "/v1/organizations/{organization_id}/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
+                Delivery,
+                path={"organization_id": organization_id, "webhook_id": webhook_id, "delivery_id": delivery_id},
+            )
+        )
+
+
 class Api:
     """Every resource of the platform."""
 
@@ -2511,6 +2665,7 @@ class Api:
         self.deployments = Deployments(send)
         self.agent = Agent(send)
         self.events = Events(send)
+        self.webhooks = Webhooks(send)
 
 
 class AsyncAuth(AsyncGroup):
@@ -4894,6 +5049,159 @@ class AsyncEvents(AsyncGroup):
         )
 
 
+class AsyncWebhooks(AsyncGroup):
+    """Addresses to which the events of an organization are sent, signed, and again until they arrive."""
+
+    async def create(
+        self,
+        organization_id: Id,
+        *,
+        url: str,
+        actions: builtins.list[str],
+        orbit_id: Id | None = None,
+        description: str | None = None,
+    ) -> WebhookSecret:
+        """Create a webhook; the answer shows its secret, once."""
+        return await self._send(
+            Call(
+                "webhooks.create",
+                "POST",
+                "/v1/organizations/{organization_id}/webhooks",
+                WebhookSecret,
+                path={"organization_id": organization_id},
+                body=body(WebhookCreate, url=url, actions=actions, orbit_id=orbit_id, description=description),
+            )
+        )
+
+    async def list(self, organization_id: Id) -> builtins.list[Webhook]:
+        """The webhooks of an organization, oldest first."""
+        return await self._send(
+            Call(
+                "webhooks.list",
+                "GET",
+                "/v1/organizations/{organization_id}/webhooks",
+                builtins.list[Webhook],
+                path={"organization_id": organization_id},
+            )
+        )
+
+    async def get(self, organization_id: Id, webhook_id: Id) -> Webhook:
+        """A webhook."""
+        return await self._send(
+            Call(
+                "webhooks.get",
+                "GET",
+                "/v1/organizations/{organization_id}/webhooks/{webhook_id}",
+                Webhook,
+                path={"organization_id": organization_id, "webhook_id": webhook_id},
+            )
+        )
+
+    async def update(
+        self,
+        organization_id: Id,
+        webhook_id: Id,
+        *,
+        url: str | UnsetType = UNSET,
+        actions: builtins.list[str] | UnsetType = UNSET,
+        description: str | UnsetType | None = UNSET,
+        enabled: bool | UnsetType = UNSET,
+    ) -> Webhook:
+        """Change address, actions or description, or switch it on and off; what waits while it is off has failed."""
+        return await self._send(
+            Call(
+                "webhooks.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/webhooks/{webhook_id}",
+                Webhook,
+                path={"organization_id": organization_id, "webhook_id": webhook_id},
+                body=body(WebhookUpdate, url=url, actions=actions, description=description, enabled=enabled),
+            )
+        )
+
+    async def delete(self, organization_id: Id, webhook_id: Id) -> None:
+        """Delete a webhook with the history of its deliveries."""
+        await self._send(
+            Call(
+                "webhooks.delete",
+                "DELETE",
+                "/v1/organizations/{organization_id}/webhooks/{webhook_id}",
+                type(None),
+                path={"organization_id": organization_id, "webhook_id": webhook_id},
+            )
+        )
+
+    async def rotate_secret(self, organization_id: Id, webhook_id: Id) -> WebhookSecret:
+        """Make a new secret, shown once. For a day messages are signed with the old one, too."""
+        return await self._send(
+            Call(
+                "webhooks.rotate_secret",
+                "POST",
+                "/v1/organizations/{organization_id}/webhooks/{webhook_id}/secret",
+                WebhookSecret,
+                path={"organization_id": organization_id, "webhook_id": webhook_id},
+            )
+        )
+
+    async def test(self, organization_id: Id, webhook_id: Id) -> Delivery:
+        """Send a message of the action `webhook.test`, whatever the webhook's patterns; its delivery, which waits."""
+        return await self._send(
+            Call(
+                "webhooks.test",
+                "POST",
+                "/v1/organizations/{organization_id}/webhooks/{webhook_id}/test",
+                Delivery,
+                path={"organization_id": organization_id, "webhook_id": webhook_id},
+            )
+        )
+
+    async def deliveries(
+        self,
+        organization_id: Id,
+        webhook_id: Id,
+        *,
+        state: Literal["pending", "delivered", "failed"] | None = None,
+        order: Literal["asc", "desc"] = "desc",
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Delivery]:
+        """The messages of the last month, each with its attempts."""
+        return await self._send(
+            Call(
+                "webhooks.deliveries",
+                "GET",
+                "/v1/organizations/{organization_id}/webhooks/{webhook_id}/deliveries",
+                Page[Delivery],
+                path={"organization_id": organization_id, "webhook_id": webhook_id},
+                query={"state": state, "order": order, "limit": limit, "cursor": cursor},
+            )
+        )
+
+    async def delivery(self, organization_id: Id, webhook_id: Id, delivery_id: Id) -> Delivery:
+        """A message with its attempts."""
+        return await self._send(
+            Call(
+                "webhooks.delivery",
+                "GET",
+                "/v1/organizations/{organization_id}/webhooks/{webhook_id}/deliveries/{delivery_id}",
+                Delivery,
+                path={"organization_id": organization_id, "webhook_id": webhook_id, "delivery_id": delivery_id},
+            )
+        )
+
+    async def redeliver(self, organization_id: Id, webhook_id: Id, delivery_id: Id) -> Delivery:
+        """Send a message again, under the same `webhook-id`."""
+        return await self._send(
+            Call(
+                "webhooks.redeliver",
+                "POST",
+                "/v1/organizations/{organization_id}/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
+                Delivery,
+                path={"organization_id": organization_id, "webhook_id": webhook_id, "delivery_id": delivery_id},
+            )
+        )
+
+
 class AsyncApi:
     """Every resource of the platform, to be awaited."""
 
@@ -4924,3 +5232,4 @@ class AsyncApi:
         self.deployments = AsyncDeployments(send)
         self.agent = AsyncAgent(send)
         self.events = AsyncEvents(send)
+        self.webhooks = AsyncWebhooks(send)

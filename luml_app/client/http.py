@@ -22,6 +22,7 @@ from luml_app.schemas.permissions import Permission
 
 if TYPE_CHECKING:
     from luml_app.client.orbits import OrbitHandle
+    from luml_app.client.organizations import OrganizationHandle
 
 TIMEOUT = 30.0
 TRIES = 4
@@ -65,6 +66,12 @@ class Client(Api):
         """
         place = place_of(self.orbit(where) if is_name(where) else where)
         return self.permissions.check(permission=permission, **place)
+
+    def organization(self, name: str | UUID | None = None) -> OrganizationHandle:
+        """The organization of this name or id; without one, the only one. Raises NotFound, which lists them."""
+        from luml_app.client.organizations import OrganizationHandle, find_organization
+
+        return OrganizationHandle(self, find_organization(self, name))
 
     @property
     def direct(self) -> httpx.Client:

@@ -22,6 +22,7 @@ from luml_app.client.transfers import upload
 from luml_app.schemas.artifacts import ArtifactCreated, ArtifactListed, ArtifactsChanged, ArtifactType, Refusal
 from luml_app.schemas.collections import Collection
 from luml_app.schemas.errors import Conflict, Invalid, LumlError, NotFound, Unavailable
+from luml_app.schemas.events import Event
 from luml_app.schemas.fields import SortOrder
 from luml_app.schemas.organizations import OrbitListed
 from luml_app.schemas.satellites import Satellite
@@ -242,6 +243,11 @@ class OrbitHandle:
                 return found
             raise
         return TrackHandle(self, made)
+
+    def events(self, **filters: Any) -> Iterator[Event]:
+        """The events of the audit log, the latest first; `filters` as of `client.events.list_in_orbit`."""
+        wanted = {"limit": 1000, **filters}
+        return pages(lambda cursor: self.client.events.list_in_orbit(*self.ids, cursor=cursor, **wanted))
 
     def satellite(self, name: str | UUID | None = None) -> Satellite:
         """The satellite of this name or id; without one, the only one that has paired.

@@ -113,6 +113,11 @@ def record_each(
     record_all(db, action, changes, object_id=None, **columns)
 
 
+def notify(db: Connection, action: str) -> None:
+    """Tell whoever listens, when the transaction ends well, of something that is no event."""
+    db.execute(select(func.pg_notify(CHANNEL, msgspec.json.encode(Notice(action=action)).decode())))
+
+
 def difference(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The entries of `after` that are not so in `before`, as (what they were, what they are)."""
     changed = {key: value for key, value in after.items() if before.get(key) != value}

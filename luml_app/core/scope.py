@@ -154,6 +154,7 @@ SEGMENTS: dict[str, Table] = {
     "deployments": t.deployments,
     "tasks": t.jobs,
     "api-keys": t.api_keys,
+    "webhooks": t.webhooks,
     "sessions": t.sessions,
     "identities": t.identities,
     "organizations/members": t.organization_members,

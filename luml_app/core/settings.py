@@ -47,6 +47,8 @@ class Settings:
     events_kept_days: int = 0
     invite_days: int = 7
     organizations_per_user: int | None = None
+    webhook_networks: str | None = None
+    webhook_ca_file: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Self:

@@ -8,6 +8,7 @@ from functools import cache
 
 from luml_app.core.operations import Operation, Resource, collect
 from luml_app.jobs.chores import Chore
+from luml_app.jobs.deliveries import prune_deliveries
 from luml_app.jobs.mailing import send_mail
 from luml_app.jobs.pruning import prune_jobs
 from luml_app.resources.account_mails import write_account_mail
@@ -41,6 +42,7 @@ from luml_app.resources.track_entries import TrackEntries
 from luml_app.resources.track_history import TrackHistory
 from luml_app.resources.tracks import Tracks
 from luml_app.resources.uploads import Uploads
+from luml_app.resources.webhooks import Webhooks
 
 RESOURCES: list[type[Resource]] = [
     Auth,
@@ -69,10 +71,12 @@ RESOURCES: list[type[Resource]] = [
     Deployments,
     Agent,
     Events,
+    Webhooks,
 ]
 
 CHORES: list[Chore] = [
     prune_events,
+    prune_deliveries,
     prune_jobs,
     send_mail,
     write_account_mail,

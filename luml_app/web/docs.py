@@ -27,6 +27,7 @@ PAGES = (
     "buckets",
     "satellites",
     "operations",
+    "webhooks",
     "formats",
     "reference",
 )

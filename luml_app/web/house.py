@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Self
 
 from luml_app.core.db import Database, Listener
+from luml_app.core.events import DELIVERY_DUE, Notice
 from luml_app.core.keys import Keys
 from luml_app.core.mail import check_mail_settings
 from luml_app.core.scope import Credentials
 from luml_app.core.service import Answer, Request, Service
 from luml_app.core.settings import Settings
 from luml_app.jobs.chores import QUEUED
+from luml_app.jobs.courier import Courier
 from luml_app.jobs.housekeeper import Housekeeper
+from luml_app.jobs.workers import Workers
 from luml_app.resources import CHORES, all_operations
 from luml_app.web.hub import MISSED, Hub
 from luml_app.web.local import LocalApi
@@ -32,6 +36,7 @@ class House:
     listener: Listener
     threads: ThreadPoolExecutor
     housekeeper: Housekeeper
+    courier: Courier
 
     @classmethod
     def build(cls, settings: Settings, keys: Keys) -> Self:
@@ -43,7 +48,9 @@ class House:
         threads = ThreadPoolExecutor(settings.pool_size, thread_name_prefix="luml-operation")
         service = Service(all_operations(), database, keys, settings)
         housekeeper = Housekeeper(database, keys, settings, CHORES)
-        return cls(settings, keys, database, service, hub, Listener(database, hub.receive), threads, housekeeper)
+        courier = Courier(database, keys, settings)
+        listener = Listener(database, hub.receive)
+        return cls(settings, keys, database, service, hub, listener, threads, housekeeper, courier)
 
     async def call(self, request: Request) -> Answer:
         """Run an operation in a thread of the pool."""
@@ -58,13 +65,19 @@ class House:
         self.settings = self.service.settings = self.housekeeper.settings = settings
 
     def keep(self) -> None:
-        """Begin to do the server's chores; notices on the hub wake it."""
-        self.hub.subscribe(lambda notice: self.housekeeper.wake() if notice.action in {QUEUED, MISSED.action} else None)
-        self.housekeeper.start()
+        """Begin to do the server's chores and to deliver to webhooks; notices on the hub wake who does it."""
+        for workers, action in ((self.housekeeper, QUEUED), (self.courier, DELIVERY_DUE)):
+            self.hub.subscribe(_waker(workers, action))
+            workers.start()
 
     def close(self, *_: Any) -> None:
         """Stop threads and connections."""
         self.housekeeper.stop()
+        self.courier.stop()
         self.listener.stop()
         self.threads.shutdown(wait=True, cancel_futures=True)
         self.database.close()
+
+
+def _waker(workers: Workers, action: str) -> Callable[[Notice], None]:
+    return lambda notice: workers.wake() if notice.action in {action, MISSED.action} else None

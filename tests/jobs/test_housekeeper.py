@@ -14,7 +14,7 @@ from sqlalchemy import func, select, update
 from luml_app.core import tables as t
 from luml_app.core.db import Database
 from luml_app.jobs import housekeeper as housekeeping
-from luml_app.jobs import queue
+from luml_app.jobs import queue, workers
 from luml_app.jobs.chores import Chore, Errand, Hopeless, queue_chore
 from luml_app.jobs.housekeeper import Housekeeper
 from luml_app.jobs.pruning import KEPT, prune_jobs
@@ -204,7 +204,7 @@ def test_what_recurs_goes_on_after_it_was_given_up(database: Database, hire: Hir
 def test_a_running_server_is_woken_by_what_is_queued(
     house: House, start_server: Callable[..., RunningServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(housekeeping, "LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr(workers, "LOOK_SECONDS", 3600.0)
     done = threading.Event()
     chore = Chore("woken", lambda _: done.set())
     house.housekeeper.chores[chore.kind] = chore
