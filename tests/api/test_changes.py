@@ -17,6 +17,7 @@ from tests.api.cases import OPERATIONS
 from tests.api.stage import SATELLITE_TOKEN, Stage
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=30)
+HOST = st.from_regex(r"[a-z]{3,12}\.example\.org", fullmatch=True)
 TAGS = st.lists(TEXT, max_size=3)
 NULL = st.none()
 PATCHES: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -24,7 +25,7 @@ PATCHES: dict[str, tuple[Any, dict[str, Any]]] = {
     "orbits.update": (t.orbits, {"name": TEXT | NULL, "bucket_secret_id": NULL}),
     "buckets.update": (
         t.buckets,
-        {"endpoint": TEXT | NULL, "region": TEXT | NULL, "secure": st.booleans() | NULL, "bucket_name": TEXT | NULL},
+        {"endpoint": HOST | NULL, "region": TEXT | NULL, "secure": st.booleans() | NULL, "bucket_name": HOST | NULL},
     ),
     "collections.update": (t.collections, {"name": TEXT | NULL, "description": TEXT | NULL, "tags": TAGS | NULL}),
     "artifacts.update": (
@@ -55,6 +56,7 @@ ELSEWHERE = {
     "agent.update_deployment_status": "test_deployments",
     "members.update": "test_members",
     "orbit_members.update": "test_members",
+    "api_keys.update": "test_sessions",
 }
 _BY_TABLE = {"organizations": "organization_id", "orbits": "orbit_id", "users": None} | dict.fromkeys(
     ("buckets", "orbit_secrets"), "secret_id"
@@ -75,7 +77,9 @@ def test_only_what_was_sent_changes(name: str, stage: Stage) -> None:
     operation, (table, fields) = OPERATIONS[name], PATCHES[name]
     ids = dict(stage.ids)
     if table is t.buckets:
-        made = stage.alice.buckets.create(ids["organization_id"], endpoint="e", bucket_name="b", secret_key="s")
+        made = stage.alice.buckets.create(
+            ids["organization_id"], endpoint="e.example.org", bucket_name="b", access_key="a", secret_key="s"
+        )
         ids["secret_id"] = made.id
     ids["secret_id"] = ids["orbit_secret_id"] if table is t.orbit_secrets else ids["secret_id"]
     parameter = _BY_TABLE.get(table.name, f"{table.name[:-1]}_id")
