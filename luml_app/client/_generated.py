@@ -1012,8 +1012,12 @@ class Buckets(Group):
             )
         )
 
-    def delete(self, organization_id: Id, secret_id: Id) -> None:
-        """Delete a bucket's entry here, not the bucket; refused while an orbit or an artifact needs it."""
+    def delete(self, organization_id: Id, secret_id: Id, *, leave_bytes: bool = False) -> None:
+        """Delete a bucket's entry here, not the bucket; refused while an orbit or an artifact needs it.
+
+        Refused, too, while bytes of deleted artifacts are still to be deleted there; with `leave_bytes` they stay in
+        the bucket, as they must when its credentials do not open it any more.
+        """
         self._send(
             Call(
                 "buckets.delete",
@@ -1021,6 +1025,7 @@ class Buckets(Group):
                 "/v1/organizations/{organization_id}/bucket-secrets/{secret_id}",
                 type(None),
                 path={"organization_id": organization_id, "secret_id": secret_id},
+                query={"leave_bytes": leave_bytes},
             )
         )
 
@@ -3573,8 +3578,12 @@ class AsyncBuckets(AsyncGroup):
             )
         )
 
-    async def delete(self, organization_id: Id, secret_id: Id) -> None:
-        """Delete a bucket's entry here, not the bucket; refused while an orbit or an artifact needs it."""
+    async def delete(self, organization_id: Id, secret_id: Id, *, leave_bytes: bool = False) -> None:
+        """Delete a bucket's entry here, not the bucket; refused while an orbit or an artifact needs it.
+
+        Refused, too, while bytes of deleted artifacts are still to be deleted there; with `leave_bytes` they stay in
+        the bucket, as they must when its credentials do not open it any more.
+        """
         await self._send(
             Call(
                 "buckets.delete",
@@ -3582,6 +3591,7 @@ class AsyncBuckets(AsyncGroup):
                 "/v1/organizations/{organization_id}/bucket-secrets/{secret_id}",
                 type(None),
                 path={"organization_id": organization_id, "secret_id": secret_id},
+                query={"leave_bytes": leave_bytes},
             )
         )
 

@@ -15,7 +15,7 @@ BROKEN: dict[str, LumlError] = {
     "orbits_bucket_secret_id_fkey": Conflict("An orbit uses this bucket."),
     "artifacts_bucket_secret_id_fkey": Conflict("Artifacts are stored in this bucket."),
     "doomed_objects_bucket_secret_id_fkey": Conflict(
-        "Objects of deleted artifacts are still being deleted from this bucket; try again in a while."
+        "Bytes of deleted artifacts are still being deleted from this bucket; wait, or send leave_bytes=true."
     ),
     "tracks_orbit_id_name_key": Conflict("There is a track of this name in the orbit already."),
     "stages_track_id_name_key": Conflict("A track cannot have two stages of one name."),

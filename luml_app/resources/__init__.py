@@ -43,6 +43,7 @@ from luml_app.resources.track_history import TrackHistory
 from luml_app.resources.tracks import Tracks
 from luml_app.resources.uploads import Uploads
 from luml_app.resources.webhooks import Webhooks
+from luml_app.resources.verifying import verify_artifacts
 
 RESOURCES: list[type[Resource]] = [
     Auth,
@@ -86,6 +87,7 @@ CHORES: list[Chore] = [
     erase,
     resume_deletions,
     sweep_uploads,
+    verify_artifacts,
 ]
 
 

@@ -75,9 +75,15 @@ class Buckets(Resource):
     @operation(
         "DELETE /v1/organizations/{organization_id}/bucket-secrets/{secret_id}", needs="bucket:delete", status=204
     )
-    def delete(self) -> None:
-        """Delete a bucket's entry here, not the bucket; refused while an orbit or an artifact needs it."""
-        bucket = self.scope.row(t.buckets)
+    def delete(self, leave_bytes: bool = False) -> None:
+        """Delete a bucket's entry here, not the bucket; refused while an orbit or an artifact needs it.
+
+        Refused, too, while bytes of deleted artifacts are still to be deleted there; with `leave_bytes` they stay in
+        the bucket, as they must when its credentials do not open it any more.
+        """
+        bucket, noted = self.scope.row(t.buckets), t.doomed_objects
+        if leave_bytes:
+            self.db.execute(delete(noted).where(noted.c.bucket_secret_id == bucket.id))
         self.db.execute(delete(t.buckets).where(t.buckets.c.id == bucket.id))
         self.scope.record("bucket.delete", bucket.id, before={"bucket_name": bucket.bucket_name})
 

@@ -14,6 +14,7 @@ from luml_app.schemas.errors import Conflict, Invalid, NotFound
 from luml_app.storage.local import LocalStorage
 from luml_app.storage.opening import open_bucket
 from luml_app.web.house import House
+from tests.api.cases import BUCKET
 from tests.api.stage import Stage, announced
 from tests.cast import Place
 
@@ -171,6 +172,19 @@ def test_a_bucket_that_is_away_is_waited_for_and_told_of(stage: Stage, house: Ho
     assert store_of(house, stage.cast.elsewhere).stat(kept.bucket_location) is None
     assert [one.step for one in stage.alice.deletions.list()] == ["done"]
     assert rows(house, t.organizations) == [1]
+
+
+def test_a_bucket_is_not_forgotten_before_its_bytes_unless_they_are_given_up(stage: Stage, house: House) -> None:
+    alice, here = stage.alice, stage.cast.here
+    bucket = alice.buckets.create(here.organization_id, **BUCKET)
+    alice.orbits.update(*here.path, bucket_secret_id=bucket.id)
+    made = alice.artifacts.create(*stage.path("collection_id"), **announced()).artifact
+    alice.orbits.update(*here.path, bucket_secret_id=here.bucket_id)
+    alice.artifacts.delete(*stage.path("collection_id"), made.id)
+    with pytest.raises(Conflict, match="leave_bytes"):
+        alice.buckets.delete(here.organization_id, bucket.id)
+    alice.buckets.delete(here.organization_id, bucket.id, leave_bytes=True)
+    assert rows(house, t.doomed_objects) == [0]
 
 
 def test_a_plain_deletion_of_an_organization_waits_for_its_bytes(stage: Stage, house: House) -> None:
