@@ -42,8 +42,8 @@ from luml_app.resources.track_entries import TrackEntries
 from luml_app.resources.track_history import TrackHistory
 from luml_app.resources.tracks import Tracks
 from luml_app.resources.uploads import Uploads
-from luml_app.resources.webhooks import Webhooks
 from luml_app.resources.verifying import verify_artifacts
+from luml_app.resources.webhooks import Webhooks
 
 RESOURCES: list[type[Resource]] = [
     Auth,
