@@ -1,13 +1,13 @@
 """Lists of artifacts: filters, sorts and pages that cost the same with a thousand artifacts and with a million.
 
-How a page is found, in one statement::
+How a page is found::
 
     near     the next thousand rows in the wanted order, straight from an index; those of them that fit
-    full     only if these were too few: all that fit, by whichever index the planner likes best
-    missing  only if that was not enough: what has no value to sort by, in the order of the ids
+    full     if these were too few, in a second statement: all that fit, by whichever index the planner likes best
+    missing  in the same one, if that was not enough: what has no value to sort by, in the order of the ids
 
 Where many rows fit, `near` is enough and cheap; where few fit, `full` has few to sort. So neither depends on how well
-the planner guesses how many that will be.
+the planner guesses how many that will be. Without filters there is nothing to guess, and `full` is `near`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import FromClause, Select, cast, func, literal, null, select, true, union_all
+from sqlalchemy import CTE, FromClause, Select, cast, func, null, select, true, union_all
 
 from luml_app.core import tables as t
 from luml_app.core.paging import Cursor, beyond, read_cursor, write_cursor
@@ -79,7 +79,9 @@ def find_page(db: Any, wanted: Wanted, columns: Select[Any]) -> tuple[list[Any],
     Raises Invalid for a filter or sort that is none, BadRequest for a cursor that is none.
     """
     page = _Page(wanted)
-    rows = list(db.execute(page.statement(columns), execution_options={"plan_anew": True}))
+    rows = _run(db, page.near(columns)) if page.may_be_near else []
+    if len(rows) <= wanted.limit:
+        rows = _run(db, page.statement(columns))
     total = rows[0].total if wanted.with_total else None
     rows = [row for row in rows if row.id is not None]
     if len(rows) <= wanted.limit:
@@ -88,8 +90,12 @@ def find_page(db: Any, wanted: Wanted, columns: Select[Any]) -> tuple[list[Any],
     return rows[: wanted.limit], write_cursor(last.sorted_by, last.id, wanted.order, wanted.mark), total
 
 
+def _run(db: Any, statement: Select[Any]) -> list[Any]:
+    return list(db.execute(statement, execution_options={"plan_anew": True}))
+
+
 class _Page:
-    """The statement of one page."""
+    """The statements of one page."""
 
     def __init__(self, wanted: Wanted) -> None:
         self.wanted = wanted
@@ -103,12 +109,25 @@ class _Page:
         if wanted.cursor:
             self.cursor = read_cursor(wanted.cursor, self.sort.value, wanted.order, wanted.mark)
 
+    @property
+    def may_be_near(self) -> bool:
+        """Whether a look at what is near may save the search through all."""
+        return bool(self.fits) and self._has_values_left and not self.wanted.with_total
+
+    def near(self, columns: Select[Any]) -> Select[Any]:
+        """What fits among the next rows in the wanted order, with these columns of artifacts."""
+        return self._with_columns(self._near().cte("near"), columns)
+
     def statement(self, columns: Select[Any]) -> Select[Any]:
         """The page with these columns of artifacts."""
-        page = union_all(*self._parts()).cte("page")
-        found = columns.add_columns(page.c.value.label("sorted_by")).join(page, page.c.id == t.artifacts.c.id)
+        parts = self._parts()
+        page = parts[0] if len(parts) == 1 else union_all(*map(select, parts)).cte("page")
         if self.wanted.with_total:
-            return self._beside_total(found.subquery("listed"))
+            return self._beside_total(self._with_columns(page, columns).order_by(None).subquery("listed"))
+        return self._with_columns(page, columns)
+
+    def _with_columns(self, page: Any, columns: Select[Any]) -> Select[Any]:
+        found = columns.add_columns(page.c.value.label("sorted_by")).join(page, page.c.id == t.artifacts.c.id)
         by, then = self._ordered(page.c.value, page.c.id)
         return found.order_by(by.nulls_last(), then)
 
@@ -123,25 +142,21 @@ class _Page:
         query = select(total.c.total, found).select_from(total.outerjoin(found, true()))
         return query.order_by(by.nulls_last(), then)
 
-    def _parts(self) -> list[Select[Any]]:
-        """What the page is put together from. Each is looked for only when those before it were not enough."""
-        parts: list[Select[Any]] = []
-        found: Any = literal(0)
-        if self.cursor is None or self.cursor.value is not None:
-            parts = self._present()
-            found = select(func.count()).select_from(union_all(*parts).subquery()).correlate(None).scalar_subquery()
-        if self.sort.missing is not None:
-            missing = self._missing().where(found < self.count)
-            parts.append(select(missing.cte("missing")))
-        return parts
+    @property
+    def _has_values_left(self) -> bool:
+        """Whether the page begins among the rows that have a value to sort by."""
+        return self.cursor is None or self.cursor.value is not None
 
-    def _present(self) -> list[Select[Any]]:
-        full = self._full()
-        if not self.fits:
-            return [select(full.cte("full_page"))]
-        near = self._near().cte("near")
-        enough = select(func.count()).select_from(near).correlate(None).scalar_subquery() >= self.count
-        return [select(near).where(enough), select(full.where(~enough).cte("full_page"))]
+    def _parts(self) -> list[CTE]:
+        """What the page is put together from; what has no value to sort by only when the others were not enough."""
+        full = [self._full().cte("full_page")] if self._has_values_left else []
+        if self.sort.missing is None:
+            return full
+        missing = self._missing()
+        if full:
+            found = select(func.count()).select_from(full[0]).correlate(None).scalar_subquery()
+            missing = missing.where(found < self.count)
+        return [*full, missing.cte("missing")]
 
     def _near(self) -> Select[Any]:
         step = self._from_index(self.walk).limit(NEAR).subquery("step")

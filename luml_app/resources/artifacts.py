@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import bindparam, case, func, insert, literal, select, true, update
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -21,7 +22,7 @@ from luml_app.resources.artifact_values import check_count, insert_values, merge
 from luml_app.resources.batches import REMEMBERED, move, remove
 from luml_app.resources.changes import sent
 from luml_app.resources.collections import TOTAL, collection_of
-from luml_app.resources.deployments import deployments_of_artifact, deployments_of_artifacts
+from luml_app.resources.deployments import deployments_as_json, deployments_of_artifact
 from luml_app.resources.limits import check_limit
 from luml_app.resources.manifests import type_of
 from luml_app.resources.purging import bury_tombstones, doom, queue_purge
@@ -45,6 +46,7 @@ from luml_app.schemas.artifacts import (
     TrackBase,
 )
 from luml_app.schemas.buckets import Upload
+from luml_app.schemas.deployments import DeploymentBase
 from luml_app.schemas.errors import BadRequest, Conflict, NotFound
 from luml_app.schemas.fields import Limit, SortOrder
 from luml_app.storage.opening import open_bucket
@@ -58,6 +60,7 @@ Statuses = list[ArtifactStatus]
 Texts = list[str]
 Ids = list[UUID]
 Known = list[ArtifactBase]
+Deployments = list[DeploymentBase]
 
 
 class Artifacts(Resource):
@@ -122,9 +125,7 @@ class Artifacts(Resource):
             with_total=with_total,
         )
         rows, following, total = find_page(self.db, wanted, _slim())
-        deployments = deployments_of_artifacts(self.db, [row.id for row in rows])
-        items = [_listed(row, deployments.get(row.id, [])) for row in rows]
-        return ArtifactPage(items=items, cursor=following, total=total)
+        return ArtifactPage(items=[_listed(row) for row in rows], cursor=following, total=total)
 
     @operation(f"GET {_ORBIT}/artifacts/{{artifact_id}}", needs="artifact:read", whole=True)
     def find(self) -> Artifact:
@@ -373,14 +374,14 @@ def _slim() -> Any:
     bulk = case((a.c.type == "model", literal(_BULKY, JSONB)), else_=literal({"payload": {}}, JSONB))
     columns = [column for column in a.c if column.name not in {"manifest", "file_index"}]
     manifest = a.c.manifest.op("||")(bulk).label("manifest")
-    query = select(*columns, manifest, t.collections.c.name.label("collection_name"))
+    collection_name = t.collections.c.name.label("collection_name")
+    query = select(*columns, manifest, collection_name, deployments_as_json(a.c.id).label("deployments"))
     return query.join(t.collections, t.collections.c.id == a.c.collection_id)
 
 
-def _listed(row: Any, deployments: Any) -> ArtifactListed:
-    own = {
-        name: getattr(row, name)
-        for name in ArtifactListed.__struct_fields__
-        if name not in {"file_index", "deployments"}
-    }
-    return ArtifactListed(**own, deployments=deployments)
+_OWN = [name for name in ArtifactListed.__struct_fields__ if name not in {"file_index", "deployments"}]
+
+
+def _listed(row: Any) -> ArtifactListed:
+    deployments = msgspec.convert(row.deployments or [], Deployments)
+    return ArtifactListed(**{name: getattr(row, name) for name in _OWN}, deployments=deployments)

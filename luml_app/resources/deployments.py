@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import Connection, Select, Uuid, bindparam, func, insert, select, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import JSON, Connection, Select, Text, bindparam, func, insert, literal, select, update
 
 from luml_app.core import tables as t
 from luml_app.core.events import difference
@@ -24,8 +22,6 @@ from luml_app.schemas.satellites import Task
 _ORBIT = "/v1/organizations/{organization_id}/orbits/{orbit_id}"
 _ONE = _ORBIT + "/deployments/{deployment_id}"
 Listed = list[Deployment]
-Bases = list[DeploymentBase]
-Ids = list[UUID]
 
 
 class Deployments(Resource):
@@ -201,13 +197,13 @@ def deployments_of_artifact(db: Connection, artifact_id: Any) -> Listed:
     return [_deployment_of(row) for row in _OF_ARTIFACT.all(db, artifact_id=artifact_id)]
 
 
-def deployments_of_artifacts(db: Connection, artifact_ids: Ids) -> dict[UUID, Bases]:
-    """By name only, the deployments whose current revision serves one of these artifacts, by artifact."""
-    found: dict[UUID, Bases] = {}
-    for row in _OF_ARTIFACTS.all(db, artifact_ids=artifact_ids) if artifact_ids else ():
-        one = DeploymentBase(id=row.id, name=row.name, status=row.status, orbit_id=row.orbit_id)
-        found.setdefault(row.artifact_id, []).append(one)
-    return found
+def deployments_as_json(artifact_id: Any) -> Any:
+    """A column for a list of artifacts: by name only, the deployments whose current revision serves each of them."""
+    d, r = t.deployments, t.revisions
+    fields = [part for name in DeploymentBase.__struct_fields__ for part in (literal(name, Text), d.c[name])]
+    found = select(func.json_agg(func.json_build_object(*fields), type_=JSON))
+    found = found.select_from(r.join(d, d.c.revision_id == r.c.id)).where(d.c.status != "gone")
+    return found.where(r.c.artifact_id == artifact_id).correlate(artifact_id.table).scalar_subquery()
 
 
 def deployments_where(db: Connection, *conditions: Any, gone: bool = False) -> Listed:
@@ -239,12 +235,6 @@ def _query(*conditions: Any, gone: bool) -> Select[Any]:
 
 _BY_ID = Prepared(_query(t.deployments.c.id == bindparam("deployment_id"), gone=True))
 _OF_ARTIFACT = Prepared(_query(t.revisions.c.artifact_id == bindparam("artifact_id"), gone=False))
-_OF_ARTIFACTS = Prepared(
-    select(t.revisions.c.artifact_id, *(t.deployments.c[name] for name in ("id", "name", "status", "orbit_id")))
-    .join(t.deployments, t.deployments.c.revision_id == t.revisions.c.id)
-    .where(t.revisions.c.artifact_id == func.any(bindparam("artifact_ids", type_=ARRAY(Uuid))))
-    .where(t.deployments.c.status != "gone")
-)
 _SAME_NAME = tuple(
     name for name in Deployment.__struct_fields__ if name in t.deployments.c and name not in {"revision_id", "status"}
 )

@@ -11,7 +11,7 @@ from tests.api.stage import announced
 from tests.benchmarks.crowd import ONE_COLLECTION
 from tests.benchmarks.measuring import Platform, compare
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 FLAT = 1.5
 
 QUERIES: dict[str, dict[str, Any]] = {

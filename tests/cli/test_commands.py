@@ -110,6 +110,23 @@ def test_push_list_show_pull(luml: Luml, make_file: Callable[..., Path], tmp_pat
     assert sha256(tmp_path / "work" / "bank.tar") == sha256(path)
 
 
+def test_a_filter_finds_or_shows_its_fault(luml: Luml, make_file: Callable[..., Path]) -> None:
+    for name, tag in (("one", "a"), ("two", "b")):
+        luml("artifacts", "push", str(make_file(name="bank.tar")), "--name", name, "--tag", tag)
+
+    def found(*options: str) -> list[str]:
+        return [one["name"] for one in printed_json(luml("artifacts", "list", "--json", *options))]
+
+    assert found("--filter", 'tags contains "a" or name = "two"', "--sort", "name", "--ascending") == ["one", "two"]
+    assert found("--filter", 'not tags contains "a"') == ["two"]
+    assert found("--tag", "a", "--status", "uploaded") == ["one"]
+    assert found("--search", "w") == ["two"]
+    faulty = luml("artifacts", "list", "--filter", 'tags contains "a" and auc > 1')
+    assert faulty.returncode == 1
+    *_, shown, caret = faulty.stderr.splitlines()
+    assert shown[caret.index("^") :] == "auc > 1"
+
+
 def test_what_cannot_be_pushed_or_pulled(luml: Luml, make_file: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_text("no tar")
     pushed = refused(luml("artifacts", "push", str(tmp_path / "x.tar")))

@@ -138,13 +138,30 @@ def test_a_model_survives_the_journey(orbit: OrbitHandle, customers: pd.DataFram
     assert list(answer["prediction"]) == list(model.predict(pd.DataFrame({"age": [20, 50], "city": ["a", "b"]})))
 
 
+def test_artifacts_by_what_is_known_of_them(orbit: OrbitHandle, make_file: MakeFile) -> None:
+    path = make_file(10)
+    for number in range(5):
+        orbit.upload(path, name=f"n{number}", metrics={"auc": number / 10}, params={"depth": number, "word": "tea"})
+    good = 'metrics.auc >= 0.2 and params.word = "tea"'
+    assert [one.name for one in orbit.artifacts(filter=good, sort_by="auc", limit=2)] == ["n4", "n3", "n2"]
+    assert [one.name for one in orbit.artifacts(filter=good, sort_by="params.depth", order="asc")] == ["n2", "n3", "n4"]
+    logged = orbit.artifact("n0").log(metrics={"auc": 0.9, "f1": 1}, params={"word": None})
+    assert logged.data.extra_values == {"auc": 0.9, "f1": 1}
+    assert logged.data.params == {"depth": 0}
+    assert next(orbit.artifacts(sort_by="auc")).name == "n0"
+    with pytest.raises(Invalid, match=r"auc > 1\n +\^"):
+        next(orbit.artifacts(filter="auc > 1"))
+
+
 def test_datasets_and_experiments(orbit: OrbitHandle, customers: pd.DataFrame, tmp_path: Path) -> None:
     dataset = orbit.log_dataset({"train": customers, "test": customers.head(1)}, "customers")
     assert dataset.data.manifest["payload"]["total_rows"] == 5
     with luml.Experiment("run", tmp_path) as experiment:
         experiment.log_metrics({"loss": 0.25})
+        experiment.log_params({"depth": 3})
         run = orbit.log_experiment(experiment)
     assert (run.data.type, run.data.extra_values["loss"]) == ("experiment", 0.25)
+    assert [one.id for one in orbit.artifacts(filter="params.depth = 3")] == [run.id]
     assert sha256(run.download(tmp_path)) == run.data.file_hash
 
 

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from alembic import command
 from sqlalchemy import inspect, text
 
 from luml_app.core.db import Database
 from luml_app.core.errors import BROKEN
-from luml_app.core.migrating import differences, is_current, migrate
+from luml_app.core.migrating import _config, differences, is_current, migrate
 from luml_app.core.tables import metadata
 from luml_app.schemas.errors import ConfigurationError
 
@@ -94,3 +96,42 @@ def test_an_address_that_is_none_is_not_shown() -> None:
         with pytest.raises(ConfigurationError) as caught:
             Database(address)
         assert "s3cret" not in str(caught.value)
+
+
+def test_values_of_artifacts_that_were_there_before_can_be_searched(bare: Database) -> None:
+    values = (
+        '{"auc": 0.5, "huge": 1e400, "low": -1e400, "tiny": 1e-400, "word": "a", "yes": true, "list": [1], "no": null}'
+    )
+    with bare.write() as db:
+        command.upgrade(_config(db), "0008")
+        for statement in _ONE_ARTIFACT.split(";"):
+            db.execute(text(statement), {"values": values})
+    migrate(bare)
+    with bare.read() as db:
+        found = db.execute(text("SELECT name, number, text FROM artifact_values ORDER BY name")).all()
+    assert [tuple(row) for row in found] == [
+        ("metrics.auc", 0.5, None),
+        ("metrics.huge", math.inf, None),
+        ("metrics.list", None, None),
+        ("metrics.low", -math.inf, None),
+        ("metrics.tiny", 0, None),
+        ("metrics.word", None, "a"),
+        ("metrics.yes", None, "true"),
+    ]
+
+
+_ONE_ARTIFACT = """
+INSERT INTO organizations (id, name) VALUES (gen_random_uuid(), 'o');
+INSERT INTO buckets (id, organization_id, type, endpoint, bucket_name)
+SELECT gen_random_uuid(), id, 's3', 'e', 'b' FROM organizations;
+INSERT INTO orbits (id, organization_id, name, bucket_secret_id)
+SELECT gen_random_uuid(), organization_id, 'o', id FROM buckets;
+INSERT INTO collections (id, orbit_id, name, type) SELECT gen_random_uuid(), id, 'c', 'model' FROM orbits;
+INSERT INTO artifacts (
+    id, collection_id, orbit_id, bucket_secret_id, type, file_name, file_hash, file_index, size, manifest, status,
+    bucket_location, unique_identifier, extra_values
+)
+SELECT gen_random_uuid(), c.id, o.id, o.bucket_secret_id, 'model', 'f', 'h', '{}', 1, '{}', 'uploaded', 'l', 'u',
+    CAST(:values AS jsonb)
+FROM collections c JOIN orbits o ON o.id = c.orbit_id
+"""

@@ -17,6 +17,7 @@ import pytest
 
 from luml_app.packaging import Archive, Experiment, read_artifact
 from luml_app.packaging.errors import PackagingError
+from luml_app.packaging.metrics_database import SCHEMA, logged_params
 
 
 def unpack(path: Path, folder: Path) -> sqlite3.Connection:
@@ -39,6 +40,7 @@ def test_what_is_logged_is_packed(tmp_path: Path) -> None:
         "local_experiment_id": "", "status": "completed", "group": "g", "tags": ["a"],
     }  # fmt: skip
     assert (saved.type, saved.extra_values) == ("experiment", {"loss": 1.5, "f1": 0.5, "auc": 0.9})
+    assert saved.params == {"lr": 0.1, "layers": 3, "name": "x", "deep": True, "sizes": [1, 2]}
     with closing(unpack(saved.path, tmp_path)) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (2,)
         assert {key: (value, kind) for key, value, kind in database.execute("SELECT * FROM static_params")} == {
@@ -56,9 +58,10 @@ def test_what_is_logged_is_packed(tmp_path: Path) -> None:
 def test_reading_finds_what_saving_said(tmp_path: Path) -> None:
     with Experiment("e", tmp_path / "e") as experiment:
         experiment.log_metrics({"loss": 1.0})
+        experiment.log_params({"depth": 3, "name": "x"})
         saved = experiment.save(tmp_path / "any.name")
     info = read_artifact(saved.path)
-    for field in ("manifest", "file_index", "file_hash", "size", "type", "extra_values"):
+    for field in ("manifest", "file_index", "file_hash", "size", "type", "extra_values", "params"):
         assert getattr(info, field) == getattr(saved, field), field
 
 
@@ -149,3 +152,14 @@ def test_bad_values_are_named(tmp_path: Path) -> None:
         assert experiment.save(tmp_path / "e.luml").extra_values == {}
     with pytest.raises(PackagingError, match="name is empty"):
         Experiment(" ", tmp_path / "x")
+
+
+def test_parameters_that_others_have_written_oddly(tmp_path: Path) -> None:
+    database = sqlite3.connect(":memory:")
+    database.executescript(SCHEMA)
+    odd = [("a", "x", "int"), ("b", "nan", "float"), ("c", "{", "json"), ("d", None, "str"), ("e", "1", None)]
+    odd += [("f", "9" * 5000, "int"), ("g", "True", "bool"), ("h", "1e5", "float"), ("i", "inf", "float")]
+    database.executemany("INSERT INTO static_params VALUES (?, ?, ?)", odd)
+    assert logged_params(database) == {
+        "a": "x", "b": "nan", "c": "{", "d": None, "e": "1", "f": "9" * 5000, "g": True, "h": 1e5, "i": "inf",
+    }  # fmt: skip
