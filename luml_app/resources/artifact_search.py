@@ -12,7 +12,7 @@ the planner guesses how many that will be. Without filters there is nothing to g
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +21,15 @@ from sqlalchemy import CTE, FromClause, Select, cast, func, null, select, true, 
 from luml_app.core import tables as t
 from luml_app.core.paging import Cursor, beyond, read_cursor, write_cursor
 from luml_app.resources.artifact_values import GROUPS
-from luml_app.resources.filtering import condition, has_piece, has_tag, hint_of_tags, hints, hints_of_piece
+from luml_app.resources.filtering import (
+    condition,
+    has_piece,
+    has_tag,
+    hint_of_tags,
+    hints,
+    hints_of_piece,
+    needs_number,
+)
 from luml_app.schemas.errors import Invalid
 from luml_app.schemas.fields import SortOrder
 from luml_app.schemas.filters import MAX_NAME, Filter, parse
@@ -105,6 +113,8 @@ class _Page:
         self.fits = _conditions(wanted, tree)
         self.shown = _in_shown_collections(wanted.orbit_id)
         self.hints = [*_hints(wanted, tree), self.shown]
+        if tree is not None and needs_number(tree, self.sort.name):
+            self.sort = replace(self.sort, missing=None)
         self.cursor: Cursor | None = None
         if wanted.cursor:
             self.cursor = read_cursor(wanted.cursor, self.sort.value, wanted.order, wanted.mark)
@@ -194,9 +204,11 @@ class _Page:
 class Sort:
     """An order that an index holds: `value`, then `key`, of those `rows` that are `where`.
 
-    `missing` is the condition of the artifacts that have no value to sort by; None when all have one.
+    `missing` is the condition of the artifacts that have no value to sort by; None when all that are wanted have one.
+    `name` is that of a field, or of a metric or parameter as in a filter.
     """
 
+    name: str
     rows: FromClause
     value: Any
     key: Any
@@ -218,8 +230,8 @@ def _sort(name: str, orbit_id: UUID) -> tuple[Sort, Sort]:
 def _by_field(name: str, orbit_id: UUID, artifacts: Any) -> Sort:
     value, here = artifacts.c[name], artifacts.c.orbit_id == orbit_id
     if not value.nullable:
-        return Sort(artifacts, value, artifacts.c.id, (here,))
-    return Sort(artifacts, value, artifacts.c.id, (here, value.is_not(None)), value.is_(None))
+        return Sort(name, artifacts, value, artifacts.c.id, (here,))
+    return Sort(name, artifacts, value, artifacts.c.id, (here, value.is_not(None)), value.is_(None))
 
 
 def _by_number(name: str, orbit_id: UUID) -> Sort:
@@ -227,7 +239,7 @@ def _by_number(name: str, orbit_id: UUID) -> Sort:
     where = (v.c.orbit_id == orbit_id, v.c.name == name, v.c.number.is_not(None))
     one = v.alias("one")
     has = select(1).where(one.c.artifact_id == t.artifacts.c.id, one.c.name == name, one.c.number.is_not(None))
-    return Sort(v, v.c.number, v.c.artifact_id, where, ~has.exists())
+    return Sort(name, v, v.c.number, v.c.artifact_id, where, ~has.exists())
 
 
 def _conditions(wanted: Wanted, tree: Filter | None) -> list[Any]:

@@ -58,6 +58,17 @@ def condition(tree: Filter, orbit_id: OrbitId) -> Condition:
             return _comparison(tree, orbit_id)
 
 
+def needs_number(tree: Filter, name: str) -> bool:
+    """Whether only artifacts fit that have a number as this metric or parameter."""
+    match tree:
+        case Both(parts):
+            return any(needs_number(part, name) for part in parts)
+        case Compare(field, _, value):
+            return field.name == name and isinstance(value, float)
+        case _:
+            return False
+
+
 def has_tag(tag: str) -> Condition:
     """Whether an artifact has this tag."""
     return t.artifacts.c.tags.contains([tag])
