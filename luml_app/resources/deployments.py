@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import JSON, Connection, Select, Text, bindparam, func, insert, literal, select, update
 
