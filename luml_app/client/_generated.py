@@ -45,6 +45,7 @@ from luml_app.schemas.deployments import (
 )
 from luml_app.schemas.events import Event
 from luml_app.schemas.fields import Detail, Page
+from luml_app.schemas.identities import Identity, IdentityLink, ProviderVisit, WaysIn
 from luml_app.schemas.organizations import (
     Orbit,
     OrbitCreate,
@@ -256,6 +257,102 @@ class Sessions(Group):
     def delete_others(self) -> None:
         """Sign out everywhere else: end all of one's sessions but the one that asks."""
         self._send(Call("sessions.delete_others", "DELETE", "/v1/auth/sessions", type(None)))
+
+
+class Identities(Group):
+    """Accounts elsewhere with which one signs in here."""
+
+    def providers(self) -> WaysIn:
+        """The ways in: providers that are set up here, and who may sign up."""
+        return self._send(Call("identities.providers", "GET", "/v1/auth/providers", WaysIn))
+
+    def google_login(self, *, next: str = "/app") -> ProviderVisit:
+        """Sign in by Google: a browser is sent there, a program is told where that is."""
+        return self._send(
+            Call("identities.google_login", "GET", "/v1/auth/google/login", ProviderVisit, query={"next": next})
+        )
+
+    def google_callback(
+        self, *, code: str | None = None, state: str = "", error: str | None = None, iss: str | None = None
+    ) -> SignedIn:
+        """Come back from Google."""
+        return self._send(
+            Call(
+                "identities.google_callback",
+                "GET",
+                "/v1/auth/google/callback",
+                SignedIn,
+                query={"code": code, "state": state, "error": error, "iss": iss},
+            )
+        )
+
+    def microsoft_login(self, *, next: str = "/app") -> ProviderVisit:
+        """Sign in by Microsoft: a browser is sent there, a program is told where that is."""
+        return self._send(
+            Call("identities.microsoft_login", "GET", "/v1/auth/microsoft/login", ProviderVisit, query={"next": next})
+        )
+
+    def microsoft_callback(
+        self, *, code: str | None = None, state: str = "", error: str | None = None, iss: str | None = None
+    ) -> SignedIn:
+        """Come back from Microsoft."""
+        return self._send(
+            Call(
+                "identities.microsoft_callback",
+                "GET",
+                "/v1/auth/microsoft/callback",
+                SignedIn,
+                query={"code": code, "state": state, "error": error, "iss": iss},
+            )
+        )
+
+    def oidc_login(self, *, next: str = "/app") -> ProviderVisit:
+        """Sign in by the operator's own provider: a browser is sent there, a program is told where that is."""
+        return self._send(
+            Call("identities.oidc_login", "GET", "/v1/auth/oidc/login", ProviderVisit, query={"next": next})
+        )
+
+    def oidc_callback(
+        self, *, code: str | None = None, state: str = "", error: str | None = None, iss: str | None = None
+    ) -> SignedIn:
+        """Come back from the operator's own provider."""
+        return self._send(
+            Call(
+                "identities.oidc_callback",
+                "GET",
+                "/v1/auth/oidc/callback",
+                SignedIn,
+                query={"code": code, "state": state, "error": error, "iss": iss},
+            )
+        )
+
+    def list(self) -> builtins.list[Identity]:
+        """The accounts elsewhere with which one signs in here."""
+        return self._send(Call("identities.list", "GET", "/v1/auth/identities", builtins.list[Identity]))
+
+    def link(self, *, provider: Literal["google", "microsoft", "oidc"], next: str = "/account") -> ProviderVisit:
+        """Begin to connect an account elsewhere to one's own: the browser goes to `url`, and comes back connected."""
+        return self._send(
+            Call(
+                "identities.link",
+                "POST",
+                "/v1/auth/identities",
+                ProviderVisit,
+                body=body(IdentityLink, provider=provider, next=next),
+            )
+        )
+
+    def delete(self, identity_id: Id) -> None:
+        """Disconnect an account elsewhere; refused when it is the only way to sign in."""
+        self._send(
+            Call(
+                "identities.delete",
+                "DELETE",
+                "/v1/auth/identities/{identity_id}",
+                type(None),
+                path={"identity_id": identity_id},
+            )
+        )
 
 
 class ApiKeys(Group):
@@ -2647,6 +2744,7 @@ class Api:
         self.auth = Auth(send)
         self.accounts = Accounts(send)
         self.sessions = Sessions(send)
+        self.identities = Identities(send)
         self.api_keys = ApiKeys(send)
         self.permissions = Permissions(send)
         self.organizations = Organizations(send)
@@ -2820,6 +2918,102 @@ class AsyncSessions(AsyncGroup):
     async def delete_others(self) -> None:
         """Sign out everywhere else: end all of one's sessions but the one that asks."""
         await self._send(Call("sessions.delete_others", "DELETE", "/v1/auth/sessions", type(None)))
+
+
+class AsyncIdentities(AsyncGroup):
+    """Accounts elsewhere with which one signs in here."""
+
+    async def providers(self) -> WaysIn:
+        """The ways in: providers that are set up here, and who may sign up."""
+        return await self._send(Call("identities.providers", "GET", "/v1/auth/providers", WaysIn))
+
+    async def google_login(self, *, next: str = "/app") -> ProviderVisit:
+        """Sign in by Google: a browser is sent there, a program is told where that is."""
+        return await self._send(
+            Call("identities.google_login", "GET", "/v1/auth/google/login", ProviderVisit, query={"next": next})
+        )
+
+    async def google_callback(
+        self, *, code: str | None = None, state: str = "", error: str | None = None, iss: str | None = None
+    ) -> SignedIn:
+        """Come back from Google."""
+        return await self._send(
+            Call(
+                "identities.google_callback",
+                "GET",
+                "/v1/auth/google/callback",
+                SignedIn,
+                query={"code": code, "state": state, "error": error, "iss": iss},
+            )
+        )
+
+    async def microsoft_login(self, *, next: str = "/app") -> ProviderVisit:
+        """Sign in by Microsoft: a browser is sent there, a program is told where that is."""
+        return await self._send(
+            Call("identities.microsoft_login", "GET", "/v1/auth/microsoft/login", ProviderVisit, query={"next": next})
+        )
+
+    async def microsoft_callback(
+        self, *, code: str | None = None, state: str = "", error: str | None = None, iss: str | None = None
+    ) -> SignedIn:
+        """Come back from Microsoft."""
+        return await self._send(
+            Call(
+                "identities.microsoft_callback",
+                "GET",
+                "/v1/auth/microsoft/callback",
+                SignedIn,
+                query={"code": code, "state": state, "error": error, "iss": iss},
+            )
+        )
+
+    async def oidc_login(self, *, next: str = "/app") -> ProviderVisit:
+        """Sign in by the operator's own provider: a browser is sent there, a program is told where that is."""
+        return await self._send(
+            Call("identities.oidc_login", "GET", "/v1/auth/oidc/login", ProviderVisit, query={"next": next})
+        )
+
+    async def oidc_callback(
+        self, *, code: str | None = None, state: str = "", error: str | None = None, iss: str | None = None
+    ) -> SignedIn:
+        """Come back from the operator's own provider."""
+        return await self._send(
+            Call(
+                "identities.oidc_callback",
+                "GET",
+                "/v1/auth/oidc/callback",
+                SignedIn,
+                query={"code": code, "state": state, "error": error, "iss": iss},
+            )
+        )
+
+    async def list(self) -> builtins.list[Identity]:
+        """The accounts elsewhere with which one signs in here."""
+        return await self._send(Call("identities.list", "GET", "/v1/auth/identities", builtins.list[Identity]))
+
+    async def link(self, *, provider: Literal["google", "microsoft", "oidc"], next: str = "/account") -> ProviderVisit:
+        """Begin to connect an account elsewhere to one's own: the browser goes to `url`, and comes back connected."""
+        return await self._send(
+            Call(
+                "identities.link",
+                "POST",
+                "/v1/auth/identities",
+                ProviderVisit,
+                body=body(IdentityLink, provider=provider, next=next),
+            )
+        )
+
+    async def delete(self, identity_id: Id) -> None:
+        """Disconnect an account elsewhere; refused when it is the only way to sign in."""
+        await self._send(
+            Call(
+                "identities.delete",
+                "DELETE",
+                "/v1/auth/identities/{identity_id}",
+                type(None),
+                path={"identity_id": identity_id},
+            )
+        )
 
 
 class AsyncApiKeys(AsyncGroup):
@@ -5219,6 +5413,7 @@ class AsyncApi:
         self.auth = AsyncAuth(send)
         self.accounts = AsyncAccounts(send)
         self.sessions = AsyncSessions(send)
+        self.identities = AsyncIdentities(send)
         self.api_keys = AsyncApiKeys(send)
         self.permissions = AsyncPermissions(send)
         self.organizations = AsyncOrganizations(send)

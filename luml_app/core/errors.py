@@ -11,6 +11,7 @@ BROKEN: dict[str, LumlError] = {
     "users_service_password_check": Conflict("A service account has no password; give it an API key."),
     "api_keys_user_id_name_key": Conflict("There is an API key of this name already."),
     "orbit_secrets_orbit_id_name_key": Conflict("There is a secret of this name in the orbit already."),
+    "identities_issuer_subject_key": Conflict("This account elsewhere is connected to an account here already."),
     "orbits_organization_id_name_key": Conflict("There is an orbit of this name already; choose another."),
     "orbits_bucket_secret_id_fkey": Conflict("An orbit uses this bucket."),
     "artifacts_bucket_secret_id_fkey": Conflict("Artifacts are stored in this bucket."),

@@ -58,6 +58,11 @@ class Operation:
         return self.method == "GET" and not self.writes
 
     @property
+    def open_to_links(self) -> bool:
+        """Whether a link on another site may lead here: it changes nothing, or only what its own token allows."""
+        return self.reads or (self.method == "GET" and self.by == "anyone")
+
+    @property
     def path_parameters(self) -> list[str]:
         """Names of the ids in the path, in their order."""
         return _PATH_PARAMETER.findall(self.path)

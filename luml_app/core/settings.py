@@ -49,6 +49,17 @@ class Settings:
     organizations_per_user: int | None = None
     webhook_networks: str | None = None
     webhook_ca_file: str | None = None
+    google_issuer: str = "https://accounts.google.com"
+    google_client_id: str | None = None
+    google_client_secret: str | None = field(default=None, repr=False)
+    microsoft_authority: str = "https://login.microsoftonline.com"
+    microsoft_tenant: str = "common"
+    microsoft_client_id: str | None = None
+    microsoft_client_secret: str | None = field(default=None, repr=False)
+    oidc_issuer: str | None = None
+    oidc_label: str = "single sign-on"
+    oidc_client_id: str | None = None
+    oidc_client_secret: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Self:

@@ -48,6 +48,7 @@ class Throttle:
 SIGN_IN = Throttle("signin", per_ip=Limit(60, 10), per_account=Limit(10, 60))
 MAILING = Throttle("mail", per_ip=Limit(30, 60), per_account=Limit(5, 300), failures=False)
 TOKENS = Throttle("token", per_ip=Limit(60, 10))
+VISITS = Throttle("visit", per_ip=Limit(60, 5), failures=False)
 KEYS = Throttle("key", per_ip=Limit(120, 1))
 MAILS_TO_ONE = Limit(5, 600)
 

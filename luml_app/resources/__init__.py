@@ -27,6 +27,7 @@ from luml_app.resources.invitations import Invitations
 from luml_app.resources.invites import Invites
 from luml_app.resources.members import Members
 from luml_app.resources.orbit_members import OrbitMembers
+from luml_app.resources.identities import Identities
 from luml_app.resources.orbits import Orbits
 from luml_app.resources.organizations import Organizations
 from luml_app.resources.permissions import Permissions
@@ -49,6 +50,7 @@ RESOURCES: list[type[Resource]] = [
     Auth,
     Accounts,
     Sessions,
+    Identities,
     ApiKeys,
     Permissions,
     Organizations,

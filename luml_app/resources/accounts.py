@@ -55,7 +55,7 @@ class Accounts(Resource):
         done = update(u).where(u.c.id == row.user_id, u.c.email_confirmed_at.is_(None)).values(confirmed)
         if self.db.execute(done.returning(u.c.id)).one_or_none() is not None:
             self.scope.record("user.confirm", row.user_id)
-        self.scope.go_to = "/login?confirmed=1"
+        self.scope.go_to = "/login?done=confirmed"
         return Detail(detail="The e-mail address is confirmed; you can sign in now.")
 
     @operation("POST /v1/auth/forgot-password", by="anyone", throttle=MAILING)

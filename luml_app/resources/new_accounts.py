@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql
 
 from luml_app.core import tables as t
 from luml_app.core.ids import new_id
+from luml_app.core.oidc import Person
 from luml_app.resources.buckets import builtin_row
 from luml_app.schemas.errors import Forbidden
 
@@ -33,10 +34,19 @@ _I = t.invites
 _INVITED = select(exists().where(_I.c.email == bindparam("email"), _I.c.expires_at > func.now()))
 
 
-def insert_account(scope: Any, *, email: str, full_name: str | None, confirmed: bool = False, **columns: Any) -> Any:
+def insert_account(
+    scope: Any,
+    *,
+    email: str,
+    full_name: str | None,
+    confirmed: bool = False,
+    identity: dict[str, Any] | None = None,
+    **columns: Any,
+) -> UUID | None:
     """Create a user with an organization of their own, which has its built-in bucket: one statement.
 
-    The id of the user; None, and nothing is changed, when the address has an account already.
+    `identity` is the row of the account elsewhere with which they sign in. The id of the user; None, and nothing is
+    changed, when the address has an account already.
     """
     user_id, organization_id = new_id(), new_id()
     user = {"id": user_id, "email": email, "full_name": full_name, **columns}
@@ -51,6 +61,8 @@ def insert_account(scope: Any, *, email: str, full_name: str | None, confirmed: 
         _where(made, t.organization_members, member).cte("member"),
         _where(made, t.buckets, builtin_row(scope.settings, organization_id)).cte("bucket"),
     ]
+    if identity is not None:
+        steps.append(_where(made, t.identities, {**identity, "user_id": user_id}).cte("identity"))
     found: UUID | None = scope.db.scalar(select(made.c.id).add_cte(*steps))
     return found
 
@@ -59,6 +71,12 @@ def _where(made: Any, table: Any, row: dict[str, Any]) -> Any:
     """Insert a row only if the user was made."""
     columns = [literal(value, table.c[name].type).label(name) for name, value in row.items()]
     return insert(table).from_select(list(row), select(*columns).select_from(made))
+
+
+def identity_row(provider: str, person: Person) -> dict[str, Any]:
+    """Somebody's account elsewhere as a row, but for whose it is here."""
+    known = {"issuer": person.issuer, "subject": person.subject, "email": person.email}
+    return {"id": new_id(), "provider": provider, **known}
 
 
 def organization_of(full_name: str | None, email: str) -> str:

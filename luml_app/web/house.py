@@ -12,6 +12,7 @@ from luml_app.core.db import Database, Listener
 from luml_app.core.events import DELIVERY_DUE, Notice
 from luml_app.core.keys import Keys
 from luml_app.core.mail import check_mail_settings
+from luml_app.core.oidc import providers
 from luml_app.core.scope import Credentials
 from luml_app.core.service import Answer, Request, Service
 from luml_app.core.settings import Settings
@@ -42,6 +43,7 @@ class House:
     def build(cls, settings: Settings, keys: Keys) -> Self:
         """Put the parts together. Raises ConfigurationError without a database address, or for a wrong setting."""
         check_mail_settings(settings)
+        providers(settings)
         database = Database(settings.database_url or "", pool_size=settings.pool_size)
         hub = Hub()
         # As many threads as connections: a thread that would only wait for a connection is of no use.

@@ -16,6 +16,7 @@ from tornado.web import RequestHandler, stream_request_body
 
 from luml_app.core.operations import Operation
 from luml_app.core.service import Answer, Request
+from luml_app.core.settings import Settings
 from luml_app.schemas.errors import Invalid, LumlError, NotFound, ServerFault, TooLarge
 from luml_app.web.errors import body_of, status_of
 from luml_app.web.house import House
@@ -137,15 +138,14 @@ class OperationHandler(JsonHandler):
                 SECONDS.labels(operation.name).observe(time.perf_counter() - started)
 
     async def _run(self, operation: Operation, path: dict[str, str]) -> None:
-        check_origin(self.request, reads=operation.reads)
+        check_origin(self.request, reads=operation.open_to_links)
         credentials = credentials_of(self.request)
         request = Request(operation, path, self._query(operation), b"".join(self._pieces), credentials)
         answer = await self._answer(request)
         if operation.streams:
             await self._stream(request, answer)
             return
-        for name, (value, seconds) in answer.cookies.items():
-            self._set_cookie(name, value, seconds)
+        set_cookies(self, answer, self.house.settings)
         if operation.status == 204:
             self.set_status(204)
             self.finish()
@@ -195,17 +195,16 @@ class OperationHandler(JsonHandler):
                 sent[name] = values if "list[" in str(parameter.annotation) else values[-1]
         return sent
 
-    def _set_cookie(self, name: str, value: str, seconds: int) -> None:
-        options: dict[str, Any] = {
-            "path": "/",
-            "httponly": True,
-            "samesite": "Lax",
-            "secure": self.house.settings.secure or self.request.protocol == "https",
-        }
+
+def set_cookies(handler: RequestHandler, answer: Answer, settings: Settings) -> None:
+    """Give the browser the cookies of an answer: out of the reach of scripts and of other sites' forms."""
+    secure = settings.secure or handler.request.protocol == "https"
+    options: dict[str, Any] = {"path": "/", "httponly": True, "samesite": "Lax", "secure": secure}
+    for name, (value, seconds) in answer.cookies.items():
         if seconds:
-            self.set_cookie(name, value, max_age=seconds, **options)
+            handler.set_cookie(name, value, max_age=seconds, **options)
         else:
-            self.clear_cookie(name, **options)
+            handler.clear_cookie(name, **options)
 
 
 def _seconds(request: Request) -> float:

@@ -21,6 +21,7 @@ from luml_app.core.settings import Settings
 from luml_app.schemas.errors import ConfigurationError
 from luml_app.storage.opening import store_signer
 from luml_app.web.docs import docs_routes
+from luml_app.web.entrance import entrance_routes
 from luml_app.web.house import House
 from luml_app.web.plain_pages import plain_routes
 from luml_app.web.rest import UnknownPath, rest_route
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 _STOP_SECONDS = 5.0
 _API = (
     r"/(v1|satellites|bucket-secrets|store|cdn|docs)(/.*)?"
-    r"|/(healthz|readyz|version|metrics|openapi\.json|login|logout)?"
+    r"|/(healthz|readyz|version|metrics|openapi\.json|login|logout|signup|forgot|reset|confirm|account)?"
 )
 
 
@@ -112,7 +113,7 @@ def serve(settings: Settings, keys: Keys, *, role: str = "all") -> int:
 
 def _api_application(house: House) -> Application:
     store = Store(house.settings.store_root, store_signer(house.keys))
-    routes = [rest_route(house), *plain_routes(house), *docs_routes(), *store_routes(store)]
+    routes = [*entrance_routes(house), rest_route(house), *plain_routes(house), *docs_routes(), *store_routes(store)]
     return Application(routes, default_handler_class=UnknownPath, log_function=_log_request)
 
 

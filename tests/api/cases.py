@@ -6,20 +6,26 @@ A new operation needs a case here; `test_every_operation_has_a_case` says which 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import httpx
 from sqlalchemy import insert, update
 
 from luml_app.core import tables as t
+from luml_app.core.ids import new_id
 from luml_app.core.keys import new_token
 from luml_app.core.operations import Operation
 from luml_app.core.scope import Credentials
 from luml_app.core.service import Request
 from luml_app.resources import all_operations
+from luml_app.resources.sessions import VISIT
 from tests.api.stage import CAPABILITIES, SATELLITE_TOKEN, Stage, announced, mark_uploaded
 from tests.cast import PASSWORD, add_person, join_organization
+from tests.cast import PASSWORD, add_person
+from tests.provider import IdentityProvider, shared_provider
 
 
 @dataclass
@@ -31,6 +37,7 @@ class Case:
     path: dict[str, Any] = field(default_factory=dict)
     refresh_token: str | None = None
     token: str | None = None
+    visit: str | None = None
 
 
 Maker = Callable[[Stage], Case]
@@ -55,7 +62,9 @@ def request_of(stage: Stage, operation: Operation, credentials: Credentials | No
     played = CASES[operation.name](stage)
     path = {name: played.path.get(name, stage.ids.get(name)) for name in operation.path_parameters}
     token = {"user": stage.cast.alice.api_key, "satellite": SATELLITE_TOKEN, "anyone": None}[operation.by]
-    who = credentials or Credentials(token=played.token or token, refresh_token=played.refresh_token)
+    who = credentials or Credentials(
+        token=played.token or token, refresh_token=played.refresh_token, visit=played.visit
+    )
     return Request(operation, path, played.query, played.body, who)
 
 
@@ -129,6 +138,60 @@ def _(stage: Stage) -> Case:
 def _(stage: Stage) -> Case:
     _signed_in(stage)
     return Case()
+
+
+plain("identities.providers")
+plain("identities.list")
+
+
+def _with_providers(stage: Stage) -> IdentityProvider:
+    """Set all providers up, as one that signs everybody in as Grace."""
+    provider = shared_provider()
+    ways = [provider.settings(name) for name in ("google", "microsoft", "oidc")]
+    stage.house.know(replace(stage.house.settings, **{name: value for way in ways for name, value in way.items()}))
+    return provider
+
+
+def _returning(stage: Stage, way: str) -> Case:
+    """Somebody who has been here before comes back from a provider."""
+    provider = _with_providers(stage)
+    provider.tenants = way == "microsoft"
+    provider.be(tid="tenant")
+    cases = []
+    for _ in range(2):
+        left = stage.house.service.call(Request(OPERATIONS[f"identities.{way}_login"]))
+        back = parse_qs(urlsplit(httpx.get(left.value.url).headers["Location"]).query)
+        cases.append(Case(query={name: values[0] for name, values in back.items()}, visit=left.cookies[VISIT][0]))
+    first = Credentials(visit=cases[0].visit)
+    stage.house.service.call(Request(OPERATIONS[f"identities.{way}_callback"], {}, cases[0].query, None, first))
+    return cases[1]
+
+
+for _way in ("google", "microsoft", "oidc"):
+
+    @case(f"identities.{_way}_login")
+    def _(stage: Stage, way: str = _way) -> Case:
+        _with_providers(stage).tenants = way == "microsoft"
+        return Case()
+
+    @case(f"identities.{_way}_callback")
+    def _(stage: Stage, way: str = _way) -> Case:
+        return _returning(stage, way)
+
+
+@case("identities.link")
+def _(stage: Stage) -> Case:
+    _with_providers(stage).tenants = False
+    return Case({"provider": "oidc"})
+
+
+@case("identities.delete")
+def _(stage: Stage) -> Case:
+    identity_id, i = new_id(), t.identities
+    row = {"id": identity_id, "user_id": stage.cast.alice.id, "provider": "oidc", "issuer": "x", "subject": "y"}
+    with stage.house.database.write() as db:
+        db.execute(insert(i).values(row))
+    return Case(path={"identity_id": identity_id})
 
 
 @case("auth.use_link")
