@@ -22,6 +22,8 @@ COMMANDS = {
     "gc": ("luml_app.cli.gc:gc", "Free what nothing needs any more."),
     "login": ("luml_app.cli.login:login", "Sign in to a server and keep an API key for it."),
     "whoami": ("luml_app.cli.login:whoami", "Show who you are, and where."),
+    "api-keys": ("luml_app.cli.api_keys:api_keys", "List, create and delete your API keys."),
+    "sessions": ("luml_app.cli.sessions:sessions", "List where you are signed in, and sign out there."),
     "artifacts": ("luml_app.cli.artifacts:artifacts", "List, show, push and pull artifacts."),
     "buckets": ("luml_app.cli.buckets:buckets", "List, add, probe and remove buckets."),
     "events": ("luml_app.cli.events:events", "List, export and follow the audit log."),
