@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import delete, exists, func, or_, select, update
 
 from luml_app.core import tables as t
 from luml_app.core.operations import Resource, operation
@@ -106,20 +106,41 @@ class Accounts(Resource):
         return row
 
     def _organizations_left_behind(self) -> list[UUID]:
-        """The organizations that end with their only member; locked, so that nobody joins them in this moment."""
-        o, m = t.organizations, t.organization_members
+        """The organizations that end with their only member; locked, so that nobody joins them in this moment.
+
+        One that is being deleted already is left to that deletion.
+        """
+        o, m, orbits = t.organizations, t.organization_members, t.orbits
         owned = select(m.c.organization_id).where(m.c.user_id == self.scope.user_id, m.c.role == "owner")
         programs = select(t.users.c.id).where(t.users.c.service_of == o.c.id)
         others = (m.c.organization_id == o.c.id) & (m.c.user_id != self.scope.user_id) & m.c.user_id.not_in(programs)
         another_owner = exists(select(1).where(others, m.c.role == "owner"))
-        inhabited = exists(select(1).where(others)).label("inhabited")
-        furnished = exists(select(1).where(t.orbits.c.organization_id == o.c.id)).label("furnished")
+        inside = orbits.c.organization_id == o.c.id
+        facts = {
+            "inhabited": exists(select(1).where(others)),
+            "furnished": exists(select(1).where(inside, orbits.c.deleting_since.is_(None))),
+            "being_emptied": or_(exists(select(1).where(inside)), _doomed_in(o)),
+        }
         self.db.execute(select(o.c.id).where(o.c.id.in_(owned)).order_by(o.c.id).with_for_update())
-        query = select(o.c.id, o.c.name, inhabited, furnished).where(o.c.id.in_(owned), ~another_owner)
+        mine = (o.c.id.in_(owned), o.c.deleting_since.is_(None), ~another_owner)
+        query = select(o.c.id, o.c.name, *(fact.label(name) for name, fact in facts.items())).where(*mine)
         rows = self.db.execute(query.order_by(o.c.name, o.c.id)).all()
         for row in rows:
-            if row.inhabited:
-                raise Conflict(f"You are the only owner of {row.name!r}, and others are in it: give it to one of them.")
-            if row.furnished:
-                raise Conflict(f"Your organization {row.name!r} has orbits: delete it first.")
+            _check_nothing_is_lost(row)
         return [row.id for row in rows]
+
+
+def _doomed_in(organizations: Any) -> Any:
+    """Whether bytes of the organization still wait to be deleted, which needs its buckets."""
+    b, noted = t.buckets, t.doomed_objects
+    return exists(select(1).where(noted.c.bucket_secret_id == b.c.id, b.c.organization_id == organizations.c.id))
+
+
+def _check_nothing_is_lost(organization: Any) -> None:
+    name = organization.name
+    if organization.inhabited:
+        raise Conflict(f"You are the only owner of {name!r}, and others are in it: give it to one of them.")
+    if organization.furnished:
+        raise Conflict(f"Your organization {name!r} has orbits: delete it first.")
+    if organization.being_emptied:
+        raise Conflict(f"What was in your organization {name!r} is still being deleted; try again in a moment.")

@@ -17,7 +17,7 @@ from luml_app.core.service import Request
 from luml_app.schemas.errors import Conflict
 from luml_app.web.house import House
 from tests.api.stage import Stage
-from tests.cast import PASSWORD, Cast
+from tests.cast import PASSWORD, Cast, add_person
 from tests.mailbox import Mailbox, link_in
 from tests.serving import RunningServer
 
@@ -275,6 +275,23 @@ class TestTheEnd:
         charlie: Any = stage.house.api(Credentials(token=stage.cast.charlie.api_key))
         with pytest.raises(Conflict, match="orbits"):
             charlie.accounts.delete_me()
+
+    def test_what_is_still_being_deleted_is_waited_for(self, stage: Stage) -> None:
+        ada = add_person(stage.house.database, "ada")
+        hers: Any = stage.house.api(Credentials(token=ada.api_key))
+        engines = hers.organizations.create(name="Engines")
+        bucket = hers.buckets.list(engines.id)[0]
+        orbit = hers.orbits.create(engines.id, name="Notes", bucket_secret_id=bucket.id)
+        with pytest.raises(Conflict, match="has orbits"):
+            hers.accounts.delete_me()
+        hers.orbits.force_delete(engines.id, orbit.id, confirm="Notes")
+        with pytest.raises(Conflict, match="still being deleted"):
+            hers.accounts.delete_me()
+        while stage.house.housekeeper.run_due():
+            pass
+        hers.accounts.delete_me()
+        with stage.house.database.read() as db:
+            assert not db.scalar(select(func.count()).where(t.organizations.c.name == "Engines"))
 
     def test_who_owns_nothing_may_leave(self, stage: Stage) -> None:
         stage.house.api(Credentials(token=stage.cast.bob.api_key)).accounts.delete_me()
