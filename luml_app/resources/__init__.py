@@ -23,11 +23,11 @@ from luml_app.resources.deletions import Deletions
 from luml_app.resources.deployments import Deployments
 from luml_app.resources.erasing import erase, resume_deletions
 from luml_app.resources.events import Events, prune_events
+from luml_app.resources.identities import Identities
 from luml_app.resources.invitations import Invitations
 from luml_app.resources.invites import Invites
 from luml_app.resources.members import Members
 from luml_app.resources.orbit_members import OrbitMembers
-from luml_app.resources.identities import Identities
 from luml_app.resources.orbits import Orbits
 from luml_app.resources.organizations import Organizations
 from luml_app.resources.permissions import Permissions

@@ -57,7 +57,8 @@ def write_account_mail(errand: Errand) -> None:
     asked = msgspec.json.decode(errand.keys.decrypt(errand.payload["sealed"].encode()), type=Asked)
     with errand.database.write() as db:
         u = t.users
-        user = db.execute(select(u).where(u.c.email == asked.email, u.c.disabled.is_(False))).one_or_none()
+        people = (u.c.disabled.is_(False), u.c.service_of.is_(None))
+        user = db.execute(select(u).where(u.c.email == asked.email, *people)).one_or_none()
         if user is not None and charge(db, [(errand.keys.hash(f"mails to {asked.email}"), MAILS_TO_ONE)]) is None:
             _write(_Writing(db, errand.keys, errand.settings), user, asked)
 

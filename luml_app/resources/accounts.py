@@ -15,7 +15,7 @@ from luml_app.resources.account_mails import ask_for_mail, tell_of_new_password
 from luml_app.resources.new_accounts import check_sign_up, insert_account
 from luml_app.resources.sessions import end_sessions, forget_tokens
 from luml_app.schemas.accounts import EmailAddress, NewPassword, SignUp
-from luml_app.schemas.errors import BadRequest, Conflict
+from luml_app.schemas.errors import BadRequest, Conflict, Forbidden
 from luml_app.schemas.fields import Detail
 
 _LINK_IS_OLD = "This link was used already, or has expired: {remedy}."
@@ -86,6 +86,8 @@ class Accounts(Resource):
 
         Refused while one is the only owner of an organization that has other members, or of one that has orbits.
         """
+        if self.scope.caller.service_of is not None:
+            raise Forbidden("A service account is deleted by those who run its organization.")
         me = self.scope.user_id
         left = delete(t.organizations).where(t.organizations.c.id.in_(self._organizations_left_behind()))
         self.db.execute(delete(t.users).where(t.users.c.id == me).add_cte(left.cte("left_behind")))

@@ -24,7 +24,6 @@ from luml_app.resources import all_operations
 from luml_app.resources.sessions import VISIT
 from tests.api.stage import CAPABILITIES, SATELLITE_TOKEN, Stage, announced, mark_uploaded
 from tests.cast import PASSWORD, add_person, join_organization
-from tests.cast import PASSWORD, add_person
 from tests.provider import IdentityProvider, shared_provider
 
 
