@@ -247,7 +247,7 @@ def _conditions(wanted: Wanted, tree: Filter | None) -> list[Any]:
     a = t.artifacts
     found: list[Any] = [a.c[name].in_(values) for name, values in _among(wanted).items() if values]
     found += [a.c.type == wanted.type] if wanted.type else []
-    found += [has_tag(tag) for tag in wanted.tags or []]
+    found += [has_tag(tag) for tag in _checked(wanted.tags)]
     found += [has_piece(piece, *_SEARCHED) for piece in wanted.pieces]
     if wanted.excluded_tracks:
         e = t.track_entries
@@ -255,6 +255,12 @@ def _conditions(wanted: Wanted, tree: Filter | None) -> list[Any]:
     if tree is not None:
         found.append(condition(tree, wanted.orbit_id))
     return found
+
+
+def _checked(tags: list[str] | None) -> list[str]:
+    if tags and len(tags) > MAX_WORDS:
+        raise Invalid.field("tags", f"These are {len(tags)} tags; give at most {MAX_WORDS}.", where="query")
+    return tags or []
 
 
 def _in_shown_collections(orbit_id: UUID) -> Any:

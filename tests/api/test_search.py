@@ -114,6 +114,8 @@ def test_artifacts_by_text_tags_type_and_status(api: Any, stage: Stage) -> None:
     assert found(type="dataset") == set()
     assert found(type="model", types=["dataset"], text="green") == set()
     assert found(search="nothing of that kind") == set()
+    with pytest.raises(Invalid, match="21 tags"):
+        found(tags=["a"] * 21)
 
 
 def test_the_total_is_of_all_pages(stage: Stage) -> None:

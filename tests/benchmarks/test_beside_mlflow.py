@@ -58,13 +58,13 @@ class Mlflow:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         options = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-        store = url.render_as_string(hide_password=False)
+        store = url.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
         command = [str(python), "-m", "mlflow", "server", *options, "--backend-store-uri", store]
         self._log = (folder / "mlflow.log").open("w")
         self._child = subprocess.Popen(command, cwd=folder, stdout=self._log, stderr=subprocess.STDOUT)
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
         until(self._answers, "mlflow server answers", seconds=300)
-        with psycopg.connect(store, autocommit=True) as connection:
+        with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
             connection.execute(_MODELS.encode())
             connection.execute("VACUUM ANALYZE")
 
