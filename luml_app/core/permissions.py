@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 OrganizationRole = Literal["owner", "admin", "member"]
@@ -75,10 +76,16 @@ def decide(permission: str, organization_role: str | None, orbit_role: str | Non
 
 def granted(organization_role: str | None, orbit_role: str | None = None) -> dict[str, list[str]]:
     """All that these roles may do, as ``{"collection": ["list", "read"], …}``: advice for screens."""
+    return {resource: list(verbs) for resource, verbs in _granted(organization_role, orbit_role).items()}
+
+
+@cache
+def _granted(organization_role: str | None, orbit_role: str | None) -> dict[str, tuple[str, ...]]:
+    """Every row of a list says so, and there are only a few pairs of roles."""
     return {
         resource: verbs
         for resource in MATRIX
-        if (verbs := [verb for verb in _VERBS if decide(f"{resource}:{verb}", organization_role, orbit_role)])
+        if (verbs := tuple(v for v in _VERBS if decide(f"{resource}:{v}", organization_role, orbit_role)))
     }
 
 

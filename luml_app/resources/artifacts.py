@@ -21,7 +21,7 @@ from luml_app.resources.artifact_search import Wanted, find_page
 from luml_app.resources.artifact_values import check_count, insert_values, merge_values, old_values, sent_values
 from luml_app.resources.batches import REMEMBERED, move, remove
 from luml_app.resources.changes import sent
-from luml_app.resources.collections import TOTAL, collection_of
+from luml_app.resources.collections import collection_of
 from luml_app.resources.deployments import deployments_as_json, deployments_of_artifact
 from luml_app.resources.limits import check_limit
 from luml_app.resources.manifests import type_of
@@ -136,12 +136,12 @@ class Artifacts(Resource):
     def get(self) -> ArtifactDetails:
         """An artifact with manifest and file index, where it stands and what uses it."""
         one = self.scope.row(t.artifacts)
-        rows = _PLACE.all(self.db, artifact_id=one.id, collection_id=one.collection_id)
+        tracks = _TRACKS.all(self.db, artifact_id=one.id)
         names = TrackBase.__struct_fields__
         return ArtifactDetails(
             **_plain(one),
-            collection=collection_of(self.scope.row(t.collections), total=rows[0].total),
-            tracks=[TrackBase(**{name: getattr(row, name) for name in names}) for row in rows if row.id],
+            collection=collection_of(self.scope.row(t.collections)),
+            tracks=[TrackBase(**{name: getattr(row, name) for name in names}) for row in tracks],
             deployments=deployments_of_artifact(self.db, one.id),
         )
 
@@ -336,18 +336,15 @@ def download_url(scope: Any, one: Any) -> str:
     return storage.download_url(one.bucket_location, scope.settings.signed_url_seconds, one.file_name)
 
 
-def _place() -> Any:
-    """Of an artifact: the size of its collection and its tracks; one row without a track when there is none."""
-    tr, e, mine = t.tracks, t.track_entries, t.track_entries.c.artifact_id == bindparam("artifact_id")
-    return (
-        select(TOTAL.label("total"), tr.c.id, tr.c.name, tr.c.created_at, tr.c.updated_at)
-        .select_from(t.collections.outerjoin(e, mine).outerjoin(tr, tr.c.id == e.c.track_id))
-        .where(t.collections.c.id == bindparam("collection_id"))
-        .order_by(tr.c.name)
-    )
+def _tracks() -> Any:
+    """The tracks that an artifact is in."""
+    tr, e = t.tracks, t.track_entries
+    columns = (tr.c[name] for name in TrackBase.__struct_fields__)
+    mine = e.c.artifact_id == bindparam("artifact_id")
+    return select(*columns).join(e, e.c.track_id == tr.c.id).where(mine).order_by(tr.c.name)
 
 
-_PLACE = Prepared(_place())
+_TRACKS = Prepared(_tracks())
 
 
 def artifact_of(row: Any) -> Artifact:

@@ -30,13 +30,6 @@ _ORBIT = "/v1/organizations/{organization_id}/orbits/{orbit_id}"
 _ONE = _ORBIT + "/collections/{collection_id}"
 Types = list[CollectionTypeFilter]
 
-TOTAL = (
-    select(func.count())
-    .where(t.artifacts.c.collection_id == t.collections.c.id)
-    .correlate(t.collections)
-    .scalar_subquery()
-)
-
 
 class Collections(Resource):
     """Named groups of artifacts inside an orbit."""
@@ -48,7 +41,7 @@ class Collections(Resource):
         new = insert(t.collections).values(id=new_id(), orbit_id=self.scope.orbit_id, **values)
         row = self.db.execute(new.returning(t.collections)).one()
         self.scope.record("collection.create", row.id, after=values)
-        return collection_of(row, total=0)
+        return collection_of(row)
 
     @operation(f"GET {_ORBIT}/collections", needs="collection:list")
     def list(
@@ -63,19 +56,18 @@ class Collections(Resource):
         """The collections of an orbit; `search` looks into names, descriptions and tags."""
         c = t.collections
         here = (c.c.orbit_id == self.scope.orbit_id, c.c.deleting_since.is_(None))
-        query = select(c, TOTAL.label("total_artifacts")).where(*here)
+        query = select(c).where(*here)
         if search:
             query = query.where(
                 or_(contains(c.c.name, search), contains(c.c.description, search), contains(c.c.tags, search))
             )
         if types:
             query = query.where(or_(*(_admits(kind) for kind in types)))
-        sort = TOTAL if sort_by == "total_artifacts" else c.c[sort_by]
         mark = ("collections", self.scope.orbit_id, sort_by, search, types)
         rows, following = fetch_page(
-            self.db, query, sort=sort, key=c.c.id, order=order, limit=limit, cursor=cursor, mark=mark
+            self.db, query, sort=c.c[sort_by], key=c.c.id, order=order, limit=limit, cursor=cursor, mark=mark
         )
-        return Page(items=[collection_of(row, total=row.total_artifacts) for row in rows], cursor=following)
+        return Page(items=[collection_of(row) for row in rows], cursor=following)
 
     @operation(f"GET {_ONE}", needs="collection:read")
     def get(self) -> CollectionDetails:
@@ -98,10 +90,9 @@ class Collections(Resource):
             .where(inside)
             .scalar_subquery()
         )
-        total = select(func.count()).where(inside).scalar_subquery()
-        found = self.db.execute(select(tags.label("tags"), values.label("extra"), total.label("total"))).one()
+        found = self.db.execute(select(tags.label("tags"), values.label("extra"))).one()
         return CollectionDetails(
-            **_plain(one, found.total),
+            **_plain(one),
             artifacts_tags=sorted(found.tags or []),
             artifacts_extra_values=sorted(found.extra or []),
         )
@@ -112,20 +103,20 @@ class Collections(Resource):
         c, one = t.collections, self.scope.row(t.collections)
         before, changed = difference(one.columns, sent(body, c))
         if not changed:
-            return collection_of(one, total=self._total(one.id))
+            return collection_of(one)
         row = self.db.execute(
             update(c).where(c.c.id == one.id).values(**changed, updated_at=func.now()).returning(c)
         ).one()
         self.scope.record("collection.update", row.id, before=before, after=changed)
-        return collection_of(row, total=self._total(row.id))
+        return collection_of(row)
 
     @operation(f"DELETE {_ONE}", needs="collection:delete", status=204)
     def delete(self) -> None:
         """Delete an empty collection."""
         one = self.scope.row(t.collections)
         # Locked first: a create in the same moment holds a key-share lock on the row until it is done.
-        self.db.execute(select(t.collections.c.id).where(t.collections.c.id == one.id).with_for_update())
-        if count := self._total(one.id):
+        total = select(t.collections.c.total_artifacts).where(t.collections.c.id == one.id)
+        if count := self.db.scalar(total.with_for_update()):
             raise Conflict(f"The collection holds {count} artifact{'s' * (count > 1)}; move or delete them first.")
         self.db.execute(delete(t.collections).where(t.collections.c.id == one.id))
         self.scope.record("collection.delete", one.id, before={"name": one.name})
@@ -140,9 +131,6 @@ class Collections(Resource):
         confirmed("collection", one, confirm)
         return begin_deletion(self.scope, "collection", one)
 
-    def _total(self, collection_id: Any) -> int:
-        return self.db.scalar(select(func.count()).where(t.artifacts.c.collection_id == collection_id)) or 0
-
 
 def _admits(kind: str) -> Any:
     """Collections that may hold artifacts of this type; ``mixed`` asks for those that hold more than one."""
@@ -150,11 +138,10 @@ def _admits(kind: str) -> Any:
     return (c == "mixed") | c.contains("_" if kind == "mixed" else kind, autoescape=True)
 
 
-def collection_of(row: Any, *, total: int) -> Collection:
+def collection_of(row: Any) -> Collection:
     """A collection from its row."""
-    return Collection(**_plain(row, total))
+    return Collection(**_plain(row))
 
 
-def _plain(row: Any, total: int) -> dict[str, Any]:
-    names = [name for name in Collection.__struct_fields__ if name != "total_artifacts"]
-    return {name: getattr(row, name) for name in names} | {"total_artifacts": total}
+def _plain(row: Any) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in Collection.__struct_fields__}

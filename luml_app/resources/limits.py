@@ -25,8 +25,8 @@ COUNTED: dict[str, Any] = {
     "satellites": select(func.count())
     .select_from(t.satellites.join(t.orbits, t.orbits.c.id == t.satellites.c.orbit_id))
     .where(t.orbits.c.organization_id == _O.c.id),
-    "artifacts": select(func.count())
-    .select_from(t.artifacts.join(t.orbits, t.orbits.c.id == t.artifacts.c.orbit_id))
+    "artifacts": select(func.coalesce(func.sum(t.collections.c.total_artifacts), 0))
+    .select_from(t.collections.join(t.orbits, t.orbits.c.id == t.collections.c.orbit_id))
     .where(t.orbits.c.organization_id == _O.c.id),
 }
 

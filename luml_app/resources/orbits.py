@@ -127,9 +127,11 @@ def _orbits_with_totals(scope: Any) -> Any:
             ("members", t.orbit_members.alias()),
             ("collections", t.collections),
             ("satellites", t.satellites),
-            ("artifacts", t.artifacts),
         )
     }
+    c = t.collections
+    artifacts = select(func.coalesce(func.sum(c.c.total_artifacts), 0)).where(c.c.orbit_id == o.c.id).scalar_subquery()
+    total["artifacts"] = artifacts.label("total_artifacts")
     tag = func.unnest(t.collections.c.tags).table_valued("tag").render_derived()
     tags = select(func.array_agg(tag.c.tag.distinct())).select_from(t.collections.join(tag, true()))
     tags_here = tags.where(t.collections.c.orbit_id == o.c.id).scalar_subquery()
