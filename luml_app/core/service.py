@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ from luml_app.schemas.errors import Invalid, LumlError, NotFound, Problem, Serve
 
 log = logging.getLogger(__name__)
 _ATTEMPTS = 3
+MAX_QUERY_TEXT = 4096
+_BRACKETS_AND_TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+_DEEP = 200
 _SEEN_EVERY = {"satellite": 15.0, "api_key": 60.0, "session": 60.0}
 
 
@@ -151,12 +155,22 @@ def _query(operation: Operation, sent: dict[str, Any]) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     for name, parameter in operation.query.items():
         if name in sent and sent[name] is not None:
+            _check_text(name, sent[name])
             arguments[name] = _converted(sent[name], parameter.annotation, ["query", name])
         elif parameter.default is parameter.empty:
             raise Invalid(problems=[Problem(["query", name], "Field required", "missing")])
         else:
             arguments[name] = parameter.default
     return arguments
+
+
+def _check_text(name: str, value: Any) -> None:
+    """Texts of a query have no limits of their own; what is longer, or not to be stored, is a mistake or an attack."""
+    for text in value if isinstance(value, list) else [value]:
+        if isinstance(text, str) and len(text) > MAX_QUERY_TEXT:
+            raise Invalid.field(name, f"Send at most {MAX_QUERY_TEXT} characters.", where="query")
+        if isinstance(text, str) and "\0" in text:
+            raise Invalid.field(name, "A NUL character cannot be searched for or stored.", where="query")
 
 
 def _body(operation: Operation, sent: Any) -> dict[str, Any]:
@@ -170,26 +184,55 @@ def _body(operation: Operation, sent: Any) -> dict[str, Any]:
 def _decoded(raw: bytes, kind: Any) -> Any:
     try:
         body = msgspec.json.decode(raw, type=kind)
-        nul = _place_of_nul(msgspec.to_builtins(body), ["body"]) if b"\\u0000" in raw else None
+        nul = _place_of("\0", msgspec.to_builtins(body), ["body"]) if b"\\u0000" in raw else None
     except msgspec.ValidationError as error:
         raise Invalid(problems=[problem_of(error, ["body"])]) from error
     except (msgspec.DecodeError, UnicodeError) as error:
-        raise Invalid(problems=[Problem(["body"], f"This is not JSON: {error}", "json_invalid")]) from error
+        place = _place_of_bad_text(raw)
+        raise Invalid(problems=[Problem(place, f"This is not JSON: {error}", "json_invalid")]) from error
     except RecursionError as error:
-        raise Invalid(problems=[Problem(["body"], "The JSON is nested too deeply.", "recursion")]) from error
+        raise Invalid(
+            problems=[Problem(_place_of_depth(raw), "The JSON is nested too deeply.", "recursion")]
+        ) from error
     if nul is not None:
         raise Invalid(problems=[Problem(nul, "A NUL character (\\u0000) cannot be stored; remove it.")])
     return body
 
 
-def _place_of_nul(value: Any, place: list[str | int]) -> list[str | int] | None:
-    """Where in the value there is a NUL character, which PostgreSQL can store neither in text nor in JSON."""
+def _place_of_bad_text(raw: bytes) -> list[str | int]:
+    """Where bytes that are not UTF-8 stand, as far as the rest is JSON."""
+    mark = "\N{REPLACEMENT CHARACTER}"
+    try:
+        return _place_of(mark, msgspec.json.decode(raw.decode("utf-8", "replace")), ["body"]) or ["body"]
+    except (msgspec.DecodeError, RecursionError):
+        return ["body"]
+
+
+def _place_of_depth(raw: bytes) -> list[str | int]:
+    """The field of the body that is nested too deeply: its name is the last text before on the first level."""
+    depth, name = 0, b'""'
+    for found in _BRACKETS_AND_TEXTS.finditer(raw):
+        token = found.group()
+        if token in {b"{", b"["}:
+            depth += 1
+            if depth > _DEEP:
+                break
+        elif token in {b"}", b"]"}:
+            depth -= 1
+        elif depth == 1:
+            name = token
+    return ["body", *([name[1:-1].decode("utf-8", "replace")[:80]] if name != b'""' else [])]
+
+
+def _place_of(character: str, value: Any, place: list[str | int]) -> list[str | int] | None:
+    """Where in the value there is such a character, as is NUL, which PostgreSQL stores neither in text nor in JSON."""
     if isinstance(value, str):
-        return place if "\0" in value else None
+        return place if character in value else None
     if isinstance(value, dict):
-        return next((p for k, v in value.items() if (p := _place_of_nul([k, v], [*place, str(k)[:80]]))), None)
+        inside = (_place_of(character, [key, one], [*place, str(key)[:80]]) for key, one in value.items())
+        return next((found for found in inside if found), None)
     if isinstance(value, (list, tuple)):
-        return next((p for one in value if (p := _place_of_nul(one, place))), None)
+        return next((found for one in value if (found := _place_of(character, one, place))), None)
     return None
 
 

@@ -6,9 +6,11 @@ from luml_app.schemas.fields import (
     UNSET,
     UUID,
     Annotated,
+    Credential,
     Literal,
     Meta,
     Record,
+    Short,
     Struct,
     UnsetType,
     Url,
@@ -48,10 +50,10 @@ class BucketCreate(Struct, kw_only=True):
     endpoint: Url
     bucket_name: BucketName
     type: BucketType = "s3"
-    region: str | None = None
-    access_key: str | None = None
-    secret_key: str | None = None
-    session_token: str | None = None
+    region: Short | None = None
+    access_key: Credential | None = None
+    secret_key: Credential | None = None
+    session_token: Credential | None = None
     secure: bool | None = None
     cert_check: bool | None = None
 
@@ -62,10 +64,10 @@ class BucketUpdate(Struct, kw_only=True):
     type: BucketType | UnsetType | None = UNSET
     endpoint: Url | UnsetType | None = UNSET
     bucket_name: BucketName | UnsetType | None = UNSET
-    region: str | UnsetType | None = UNSET
-    access_key: str | UnsetType | None = UNSET
-    secret_key: str | UnsetType | None = UNSET
-    session_token: str | UnsetType | None = UNSET
+    region: Short | UnsetType | None = UNSET
+    access_key: Credential | UnsetType | None = UNSET
+    secret_key: Credential | UnsetType | None = UNSET
+    session_token: Credential | UnsetType | None = UNSET
     secure: bool | UnsetType | None = UNSET
     cert_check: bool | UnsetType | None = UNSET
 
@@ -117,9 +119,9 @@ class MultipartRequest(Struct, kw_only=True):
     """Asks for the part addresses of an upload that has been initiated as `upload_id`; `size` in bytes."""
 
     bucket_id: UUID
-    bucket_location: str
-    size: Annotated[int, Meta(ge=0)]
-    upload_id: str | None = None
+    bucket_location: Annotated[str, Meta(max_length=1024)]
+    size: Annotated[int, Meta(ge=0, le=5 * 1024**4)]
+    upload_id: Annotated[str, Meta(max_length=1024)] | None = None
 
 
 class Part(Struct, kw_only=True):

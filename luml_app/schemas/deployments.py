@@ -102,7 +102,7 @@ class DeploymentReport(Struct, kw_only=True):
     tags: Tags | UnsetType | None = UNSET
     schemas: Document | UnsetType | None = UNSET
     error_message: Document | UnsetType | None = UNSET
-    generation: int | None = None
+    generation: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
 
 
 class DeploymentStatusReport(Struct, kw_only=True):

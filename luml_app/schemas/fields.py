@@ -14,6 +14,8 @@ Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Description = Annotated[str, Meta(max_length=1000)]
 Tag = Annotated[str, Meta(max_length=64)]
 Tags = Annotated[list[Tag], Meta(max_length=50)]
+Short = Annotated[str, Meta(max_length=255)]
+Credential = Annotated[str, Meta(max_length=8192)]
 Url = Annotated[str, Meta(min_length=1, max_length=2048)]
 Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")]
 # An address to which a mail can go: one, without the characters that mean something in a header.
@@ -57,6 +59,7 @@ __all__ = [
     "UUID",
     "Annotated",
     "Any",
+    "Credential",
     "Description",
     "Detail",
     "Document",
@@ -71,6 +74,7 @@ __all__ = [
     "Page",
     "Password",
     "Record",
+    "Short",
     "SortOrder",
     "Struct",
     "Tag",

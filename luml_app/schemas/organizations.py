@@ -145,7 +145,7 @@ class OrbitCreate(Struct, kw_only=True):
 
     name: Name
     bucket_secret_id: UUID
-    members: list[OrbitMemberAdded] | None = None
+    members: Annotated[list[OrbitMemberAdded], Meta(max_length=1000)] | None = None
     notify: bool = False
 
 

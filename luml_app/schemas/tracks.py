@@ -63,8 +63,8 @@ class TrackCreate(Struct, kw_only=True):
     artifact_type: ArtifactType
     description: Description | None = None
     tags: Tags | None = None
-    stages: list[Name] = []
-    protected_stages: list[Name] = []
+    stages: Annotated[list[Name], Meta(max_length=100)] = []
+    protected_stages: Annotated[list[Name], Meta(max_length=100)] = []
 
 
 class TrackUpdate(Struct, kw_only=True):
@@ -73,7 +73,7 @@ class TrackUpdate(Struct, kw_only=True):
     name: Name | UnsetType | None = UNSET
     description: Description | UnsetType | None = UNSET
     tags: Tags | UnsetType | None = UNSET
-    stages: list[StageChange] | UnsetType | None = UNSET
+    stages: Annotated[list[StageChange], Meta(max_length=100)] | UnsetType | None = UNSET
 
 
 class TrackEntry(Record, kw_only=True):
@@ -108,7 +108,7 @@ class TrackEntryUpdate(Struct, kw_only=True):
 class TrackEntriesDelete(Struct, kw_only=True):
     """Versions to take out of a track; the history keeps `why`."""
 
-    entry_ids: Annotated[list[UUID], Meta(min_length=1)]
+    entry_ids: Annotated[list[UUID], Meta(min_length=1, max_length=10_000)]
     why: Why | None = None
 
 

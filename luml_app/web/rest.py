@@ -17,7 +17,7 @@ from tornado.web import RequestHandler, stream_request_body
 from luml_app.core.operations import Operation
 from luml_app.core.service import Answer, Request
 from luml_app.core.settings import Settings
-from luml_app.schemas.errors import Invalid, LumlError, NotFound, ServerFault, TooLarge
+from luml_app.schemas.errors import Invalid, LumlError, NotFound, ServerFault, TooLarge, Unavailable
 from luml_app.web.errors import body_of, status_of
 from luml_app.web.house import House
 from luml_app.web.metrics import REQUESTS, SECONDS
@@ -27,9 +27,27 @@ from luml_app.web.principal import check_origin, credentials_of
 log = logging.getLogger(__name__)
 
 
+_BODIES_AT_ONCE = 4
+
+
 def rest_route(house: House) -> Rule:
     """The route of all operations."""
-    return Rule(OperationPaths(house.service.operations.values(), house=house), OperationHandler)
+    room = BodyRoom(_BODIES_AT_ONCE * house.settings.max_body_bytes)
+    return Rule(OperationPaths(house.service.operations.values(), house=house, room=room), OperationHandler)
+
+
+class BodyRoom:
+    """The bytes that bodies may take up together while they arrive: who sends one has not shown a key yet."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    def take(self, size: int) -> bool:
+        """Take so many bytes, if there are as many left."""
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
 
 
 class JsonHandler(RequestHandler):
@@ -74,9 +92,11 @@ class UnknownPath(JsonHandler):
 class OperationHandler(JsonHandler):
     """Runs the operation of a path and a method. Takes the body piece by piece, to refuse what is too large early."""
 
-    def initialize(self, house: House, methods: dict[str, Operation]) -> None:
+    def initialize(self, house: House, room: BodyRoom, methods: dict[str, Operation]) -> None:
         """Tornado's constructor."""
         self.house = house
+        self._room = room
+        self._taken = 0
         self.methods = methods
         self._gone = False
         self._pieces: list[bytes] = []
@@ -93,17 +113,35 @@ class OperationHandler(JsonHandler):
 
     def data_received(self, chunk: bytes) -> None:
         """Take a piece of the body."""
+        if self._finished:
+            return
         self._left -= len(chunk)
-        if self._left >= 0:
-            self._pieces.append(chunk)
-        elif not self._finished:
+        if self._left < 0:
             self._refuse_body()
+        elif self._room.take(len(chunk)):
+            self._taken += len(chunk)
+            self._pieces.append(chunk)
+        else:
+            self._end(Unavailable("Too many large bodies arrive at once; try again in a moment.", retry_after=1))
 
     def _refuse_body(self) -> None:
-        self._pieces.clear()
-        self.set_header("Connection", "close")
         limit = self.house.settings.max_body_bytes
-        self.write_failure(TooLarge(f"The body may have {limit} bytes; LUML_MAX_BODY_BYTES sets that."))
+        self._end(TooLarge(f"The body may have {limit} bytes; LUML_MAX_BODY_BYTES sets that."))
+
+    def _end(self, error: LumlError) -> None:
+        """Answer without reading on."""
+        self._forget_body()
+        self.set_header("Connection", "close")
+        self.write_failure(error)
+
+    def _forget_body(self) -> None:
+        self._pieces.clear()
+        self._room.left += self._taken
+        self._taken = 0
+
+    def on_finish(self) -> None:
+        """Give the room of the body back."""
+        self._forget_body()
 
     def compute_etag(self) -> None:
         """None: hashing every answer costs more than it saves."""
@@ -111,6 +149,7 @@ class OperationHandler(JsonHandler):
     def on_connection_close(self) -> None:
         """The client has left; a long poll ends."""
         self._gone = True
+        self._forget_body()
 
     async def get(self, **path: str) -> None:
         """Run the operation."""
@@ -188,9 +227,10 @@ class OperationHandler(JsonHandler):
     def _query(self, operation: Operation) -> dict[str, Any]:
         sent: dict[str, Any] = {}
         for name, parameter in operation.query.items():
-            values = [raw.decode("utf-8", "replace") for raw in self.request.query_arguments.get(name, [])]
-            if any("\0" in value for value in values):
-                raise Invalid.field(name, "A NUL character cannot be searched for or stored.", where="query")
+            try:
+                values = [raw.decode() for raw in self.request.query_arguments.get(name, [])]
+            except UnicodeDecodeError as error:
+                raise Invalid.field(name, "This is not UTF-8.", where="query") from error
             if values:
                 sent[name] = values if "list[" in str(parameter.annotation) else values[-1]
         return sent

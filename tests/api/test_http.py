@@ -95,7 +95,7 @@ class TestBadInput:
     def test_queries_and_paths(self, http: httpx.Client, cast: Cast) -> None:
         path = collections_of(cast)
         assert http.get(f"{path}?search=%00").status_code == 422
-        assert http.get(f"{path}?search=%ff").status_code == 200
+        assert http.get(f"{path}?search=%ff").json()["detail"][0]["loc"] == ["query", "search"]
         assert http.get(f"{path}?limit=1&limit=2").status_code == 200
         assert http.get(f"{path}?sort_by=%00").status_code == 422
         for unknown in ("%00", "%ff", "x" * 3000, "..%2f..", "0" * 36, "{}"):
