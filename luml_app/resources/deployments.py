@@ -227,7 +227,7 @@ def _query(*conditions: Any, gone: bool) -> Select[Any]:
             *(column.label(f"revision_{column.name}") for column in r.c if column.name not in {"id", "deployment_id"}),
         )
         .join(s, s.c.id == d.c.satellite_id)
-        .join(r, r.c.id == d.c.revision_id)
+        .join(r, (r.c.id == d.c.revision_id) & (r.c.deployment_id == d.c.id))
         .join(a, a.c.id == r.c.artifact_id)
         .where(*conditions, *([] if gone else [d.c.status != "gone"]))
         .order_by(d.c.created_at.desc(), d.c.id)

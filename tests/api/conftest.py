@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.postgres import Cluster
 
 
-def _set_the_stage(url: str) -> None:
+def set_the_stage(url: str) -> None:
     database = Database(url)
     try:
         migrate(database)
@@ -28,7 +28,7 @@ def _set_the_stage(url: str) -> None:
 @pytest.fixture
 def database_url(cluster: Cluster) -> Iterator[str]:
     """Here every test finds the cast on the stage."""
-    with cluster.database(cluster.template("the stage", _set_the_stage)) as url:
+    with cluster.database(cluster.template("the stage", set_the_stage)) as url:
         yield url
 
 
