@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -36,7 +37,7 @@ CHECKS = [
     response_schema_conformance,
     response_headers_conformance,
 ]
-FEW, MANY = 6, 150
+FEW, MANY = 4, 150
 _ORDER = ["GET", "POST", "PATCH", "DELETE"]
 IN_ORDER = sorted(OPERATIONS.values(), key=lambda one: (_ORDER.index(one.method), len(one.path_parameters) == 0))
 """What is deleted last was there for all the others; one's own account comes at the very end."""
@@ -63,9 +64,19 @@ def address(stage: Stage) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def schema() -> Any:
-    import msgspec
+    return schemathesis.openapi.from_dict(_without_tuples(msgspec.json.decode(document())))
 
-    return schemathesis.openapi.from_dict(msgspec.json.decode(document()))
+
+def _without_tuples(node: Any) -> Any:
+    """schemathesis rewrites `prefixItems` to the form of older drafts, and then refuses it; ours are of one type."""
+    if isinstance(node, list):
+        return [_without_tuples(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    if "prefixItems" in node:
+        node = {**node, "items": node["prefixItems"][0]}
+        del node["prefixItems"]
+    return {key: _without_tuples(value) for key, value in node.items()}
 
 
 def play(operation: Operation, stage: Stage, address: str, schema: Any, examples: int) -> None:
