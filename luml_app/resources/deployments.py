@@ -203,7 +203,8 @@ def deployments_as_json(artifact_id: Any) -> Any:
     d, r = t.deployments, t.revisions
     fields = [part for name in DeploymentBase.__struct_fields__ for part in (literal(name, Text), d.c[name])]
     found = select(func.json_agg(func.json_build_object(*fields), type_=JSON))
-    found = found.select_from(r.join(d, d.c.revision_id == r.c.id)).where(d.c.status != "gone")
+    current = (d.c.revision_id == r.c.id) & (d.c.id == r.c.deployment_id)
+    found = found.select_from(r.join(d, current)).where(d.c.status != "gone")
     return found.where(r.c.artifact_id == artifact_id).correlate(artifact_id.table).scalar_subquery()
 
 

@@ -10,7 +10,8 @@ from sqlalchemy import text
 from luml_app.core.db import Database
 
 BIG = 1_000
-"""From so many rows on, no operation may read a whole table."""
+PAGES = 20
+"""From so many rows and pages on, no operation may read a whole table; a smaller one is quickest read as it is."""
 
 _LATER = "now() + interval '1 day'"
 _STATEMENTS = f"""
