@@ -37,14 +37,15 @@ _NAME = (
 _MODELS = f"""
 INSERT INTO registered_models (name, creation_time, last_updated_time, description)
 SELECT {_NAME}, 1750000000000 + n * 60000, 1750000000000 + n * 60000, 'Run ' || n || ' of the nightly training'
-FROM generate_series(1, {MANY}) n;
+FROM generate_series(CAST(1 AS bigint), {MANY}) n;
 INSERT INTO model_versions (name, version, creation_time, last_updated_time, current_stage, source, status)
 SELECT {_NAME}, 1, 1750000000000 + n * 60000, 1750000000000 + n * 60000, 'None', 's3://bucket/' || n, 'READY'
-FROM generate_series(1, {MANY}) n;
+FROM generate_series(CAST(1 AS bigint), {MANY}) n;
 INSERT INTO registered_model_aliases (name, alias, version)
-SELECT {_NAME}, 'production', 1 FROM generate_series(1, {MANY}) n;
+SELECT {_NAME}, 'production', 1 FROM generate_series(CAST(1 AS bigint), {MANY}) n;
 INSERT INTO registered_model_tags (name, key, value)
-SELECT {_NAME}, 'stage', CASE WHEN n % 10 = 0 THEN 'prod' ELSE 'dev' END FROM generate_series(1, {MANY}) n;
+SELECT {_NAME}, 'stage', CASE WHEN n % 10 = 0 THEN 'prod' ELSE 'dev' END
+FROM generate_series(CAST(1 AS bigint), {MANY}) n;
 """
 
 
