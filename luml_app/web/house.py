@@ -21,8 +21,11 @@ from luml_app.jobs.courier import Courier
 from luml_app.jobs.housekeeper import Housekeeper
 from luml_app.jobs.workers import Workers
 from luml_app.resources import CHORES, all_operations
+from luml_app.web.bodies import BodyRoom
 from luml_app.web.hub import MISSED, Hub
 from luml_app.web.local import LocalApi
+
+_BODIES_AT_ONCE = 4
 
 
 @dataclass
@@ -38,6 +41,7 @@ class House:
     threads: ThreadPoolExecutor
     housekeeper: Housekeeper
     courier: Courier
+    room: BodyRoom
 
     @classmethod
     def build(cls, settings: Settings, keys: Keys) -> Self:
@@ -52,7 +56,8 @@ class House:
         housekeeper = Housekeeper(database, keys, settings, CHORES)
         courier = Courier(database, keys, settings)
         listener = Listener(database, hub.receive)
-        return cls(settings, keys, database, service, hub, listener, threads, housekeeper, courier)
+        room = BodyRoom(_BODIES_AT_ONCE * settings.max_body_bytes)
+        return cls(settings, keys, database, service, hub, listener, threads, housekeeper, courier, room)
 
     async def call(self, request: Request) -> Answer:
         """Run an operation in a thread of the pool."""

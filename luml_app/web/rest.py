@@ -27,27 +27,9 @@ from luml_app.web.principal import check_origin, credentials_of
 log = logging.getLogger(__name__)
 
 
-_BODIES_AT_ONCE = 4
-
-
 def rest_route(house: House) -> Rule:
     """The route of all operations."""
-    room = BodyRoom(_BODIES_AT_ONCE * house.settings.max_body_bytes)
-    return Rule(OperationPaths(house.service.operations.values(), house=house, room=room), OperationHandler)
-
-
-class BodyRoom:
-    """The bytes that bodies may take up together while they arrive: who sends one has not shown a key yet."""
-
-    def __init__(self, size: int) -> None:
-        self.left = size
-
-    def take(self, size: int) -> bool:
-        """Take so many bytes, if there are as many left."""
-        if size > self.left:
-            return False
-        self.left -= size
-        return True
+    return Rule(OperationPaths(house.service.operations.values(), house=house), OperationHandler)
 
 
 class JsonHandler(RequestHandler):
@@ -92,10 +74,10 @@ class UnknownPath(JsonHandler):
 class OperationHandler(JsonHandler):
     """Runs the operation of a path and a method. Takes the body piece by piece, to refuse what is too large early."""
 
-    def initialize(self, house: House, room: BodyRoom, methods: dict[str, Operation]) -> None:
+    def initialize(self, house: House, methods: dict[str, Operation]) -> None:
         """Tornado's constructor."""
         self.house = house
-        self._room = room
+        self._room = house.room
         self._taken = 0
         self.methods = methods
         self._gone = False
