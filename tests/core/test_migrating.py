@@ -103,7 +103,7 @@ def test_values_of_artifacts_that_were_there_before_can_be_searched(bare: Databa
         '{"auc": 0.5, "huge": 1e400, "low": -1e400, "tiny": 1e-400, "word": "a", "yes": true, "list": [1], "no": null}'
     )
     with bare.write() as db:
-        command.upgrade(_config(db), "0008")
+        command.upgrade(_config(db), "0004")
         for statement in _ONE_ARTIFACT.split(";"):
             db.execute(text(statement), {"values": values})
     migrate(bare)

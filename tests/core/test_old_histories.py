@@ -30,7 +30,7 @@ def test_what_is_there_at_the_upgrade_is_where_the_history_begins(cluster: Clust
         populate(url)
         build_stage(database)
         with database.write() as db:
-            command.downgrade(_config(db), "0008-1")
+            command.downgrade(_config(db), "0004-1")
             db.execute(text("DELETE FROM events"))  # older versions told less
         with database.write() as db:
             command.upgrade(_config(db), "head")
