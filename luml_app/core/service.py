@@ -20,7 +20,8 @@ from luml_app.core.db import Database
 from luml_app.core.errors import in_each_others_way, translated
 from luml_app.core.keys import Keys
 from luml_app.core.operations import Operation
-from luml_app.core.scope import Credentials, Scope, last_seen_is_old, resolve
+from luml_app.core.resolving import resolve
+from luml_app.core.scope import Credentials, Scope, last_seen_is_old
 from luml_app.core.settings import Settings
 from luml_app.core.throttle import throttled
 from luml_app.schemas.errors import Invalid, LumlError, NotFound, Problem, ServerFault, Unavailable

@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import exists, func, select, update
 
 from luml_app.core import tables as t
-from luml_app.core.scope import Scope, in_living_collection
+from luml_app.core.paths import in_living_collection
+from luml_app.core.scope import Scope
 from luml_app.resources.purging import bury_tombstones, doom, queue_purge
 from luml_app.schemas.artifacts import ArtifactsChanged, Refusal
 from luml_app.schemas.errors import NotFound

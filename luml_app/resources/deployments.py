@@ -11,8 +11,8 @@ from luml_app.core import tables as t
 from luml_app.core.events import difference
 from luml_app.core.ids import new_id
 from luml_app.core.operations import Resource, operation
+from luml_app.core.paths import in_living_collection
 from luml_app.core.prepared import Prepared
-from luml_app.core.scope import in_living_collection
 from luml_app.jobs.queue import cancel_queued, enqueue, new_job
 from luml_app.resources.changes import sent
 from luml_app.resources.tasks import task_of

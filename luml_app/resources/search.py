@@ -10,7 +10,7 @@ from sqlalchemy import Select, Table, Text, Uuid, and_, cast, literal, null, or_
 from luml_app.core import tables as t
 from luml_app.core.operations import Resource, operation
 from luml_app.core.paging import Cursor, beyond, read_cursor, write_cursor
-from luml_app.core.scope import in_living_collection
+from luml_app.core.paths import in_living_collection
 from luml_app.resources.artifact_search import words
 from luml_app.resources.filtering import condition, hints, hints_of_piece
 from luml_app.resources.searching import contains

@@ -13,7 +13,7 @@ from luml_app.core.errors import BROKEN
 from luml_app.core.ids import new_id
 from luml_app.core.operations import Resource, operation
 from luml_app.core.paging import fetch_page
-from luml_app.core.scope import in_living_collection
+from luml_app.core.paths import in_living_collection
 from luml_app.resources.moves import OF_ARTIFACT, check_protected, hold_track, read_stages, told_of
 from luml_app.schemas.errors import Conflict, NotFound
 from luml_app.schemas.fields import Limit, Page, SortOrder, UnsetType, Why

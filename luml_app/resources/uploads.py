@@ -8,8 +8,8 @@ from sqlalchemy import func, select, update
 
 from luml_app.core import tables as t
 from luml_app.core.operations import Resource, operation
+from luml_app.core.paths import in_living_collection
 from luml_app.core.permissions import decide
-from luml_app.core.scope import in_living_collection
 from luml_app.resources.artifacts import artifact_of, upload_of
 from luml_app.resources.batches import REMEMBERED
 from luml_app.resources.purging import doom, queue_purge

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from luml_app.core.permissions import MATRIX
-from luml_app.core.scope import Credentials, resolve
+from luml_app.core.resolving import resolve
+from luml_app.core.scope import Credentials
 from luml_app.core.service import Request
 from luml_app.schemas.errors import Conflict, Forbidden, NotFound
 from luml_app.web.docs import FOLDER

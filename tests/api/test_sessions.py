@@ -14,7 +14,8 @@ from sqlalchemy import func, select, update
 
 from luml_app.core import tables as t
 from luml_app.core.keys import new_token
-from luml_app.core.scope import BEYOND_ONE_ORBIT, Credentials
+from luml_app.core.resolving import BEYOND_ONE_ORBIT
+from luml_app.core.scope import Credentials
 from luml_app.core.throttle import KEYS, SIGN_IN
 from luml_app.jobs.chores import Errand
 from luml_app.resources.pruning import KEPT, prune_accounts

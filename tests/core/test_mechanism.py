@@ -73,7 +73,7 @@ class TestDeclarations:
             collect([Songs])
 
     def test_a_path_that_begins_with_no_organization_is_refused(self) -> None:
-        from luml_app.core.scope import _statement
+        from luml_app.core.resolving import _statement
 
         class Leaks(Resource):
             @operation("GET /v1/artifacts/{artifact_id}")
