@@ -26,9 +26,10 @@ def buckets() -> None:
 def list_buckets(organization: str | None, as_json: bool) -> None:
     """List the buckets of an organization, without their credentials."""
     from luml_app.client.http import Client
+    from luml_app.client.organizations import find_organization
 
     with Client() as client:
-        found = client.buckets.list(_organization(client, organization).id)
+        found = client.buckets.list(find_organization(client, organization).id)
     if as_json:
         show_json(found)
         return
@@ -76,6 +77,7 @@ def add(
     connection string of Azure. On the command line everybody on this machine could read them.
     """
     from luml_app.client.http import Client
+    from luml_app.client.organizations import find_organization
 
     body: dict[str, Any] = {"bucket_name": name, "type": kind}
     if kind == "azure":
@@ -88,7 +90,7 @@ def add(
         body |= {"session_token": _secret("Session token")} if session_token else {}
         body |= {"cert_check": False} if no_cert_check else {}
     with Client() as client:
-        place = _organization(client, organization)
+        place = find_organization(client, organization)
         bucket = client.buckets.create(place.id, **body)
         report = None if no_probe else client.buckets.probe(place.id, bucket.id)
     if as_json:
@@ -110,9 +112,10 @@ def probe(bucket: str, organization: str | None, as_json: bool) -> int:
     The exit code is 1 when LUML cannot use the bucket as it is.
     """
     from luml_app.client.http import Client
+    from luml_app.client.organizations import find_organization
 
     with Client() as client:
-        place = _organization(client, organization)
+        place = find_organization(client, organization)
         report = client.buckets.probe(place.id, _bucket(client, place, bucket).id)
     if as_json:
         show_json(report)
@@ -127,9 +130,10 @@ def probe(bucket: str, organization: str | None, as_json: bool) -> int:
 def remove(bucket: str, organization: str | None) -> None:
     """Remove a bucket, by name or id, from LUML; what is in it stays. Refused while orbits or artifacts need it."""
     from luml_app.client.http import Client
+    from luml_app.client.organizations import find_organization
 
     with Client() as client:
-        place = _organization(client, organization)
+        place = find_organization(client, organization)
         found = _bucket(client, place, bucket)
         client.buckets.delete(place.id, found.id)
     click.echo(printable(f"Removed {found.bucket_name} at {found.endpoint}; what is in it stays."))
@@ -149,15 +153,6 @@ def _secret(label: str) -> str:
     if not line:
         raise click.UsageError(f"{label}: nothing on standard input.")
     return line
-
-
-def _organization(client: Client, wanted: str | None) -> Organization:
-    places = client.organizations.list()
-    found = [one for one in places if wanted is None or wanted in (one.name, str(one.id))]
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(f"{one.name} ({one.id})" for one in places) or "none"
-    raise click.UsageError(f"Say which organization with --organization; yours: {names}")
 
 
 def _bucket(client: Client, place: Organization, wanted: str) -> Bucket:
