@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from luml_app.embedded.leftovers import MARK
+from tests.embedded.running_up import Installation
 
 REPOSITORY = Path(__file__).parents[2]
 DEADLINE = 30.0
@@ -131,6 +132,16 @@ def short_path() -> Iterator[Path]:
     """A folder with a path short enough for sockets in it, wherever pytest keeps its own."""
     with tempfile.TemporaryDirectory(prefix="luml-", ignore_cleanup_errors=True) as folder:
         yield Path(folder).resolve()
+
+
+@pytest.fixture
+def place(short_path: Path) -> Iterator[Installation]:
+    """A fresh place for an installation."""
+    place = Installation(short_path)
+    try:
+        yield place
+    finally:
+        place.end_everything()
 
 
 @pytest.fixture

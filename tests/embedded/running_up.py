@@ -24,6 +24,14 @@ from luml_app.embedded.leftovers import MARK
 DEADLINE = 120.0  # seconds; the machine may have more to do than this
 
 LUML = (sys.executable, "-m", "luml_app.cli")
+PREDICT = ("predict", "churn-demo", "--example")
+PARTS = {
+    "server": r"luml_app\.cli serve",
+    "database": "pginstall18/bin/postgres",
+    "satellite": r"-m satellite$",
+    "gateway": r"-m satellite\.gateway",
+    "model server": "model_server",
+}
 PRINTED = re.compile(r"LUML is running on (?P<address>\S+)")
 
 
@@ -142,3 +150,15 @@ class Up:
 
 def artifact_ids(client: Client) -> list[Any]:
     return sorted((one.name, one.id) for one in client.orbit().artifacts())
+
+
+def predicts(up: Up) -> bool:
+    """Whether the demo answers."""
+    return up.place.run(*PREDICT).returncode == 0
+
+
+def sentence(output: str) -> str:
+    """What was said, which must be one line of ours and no traceback."""
+    lines = [line for line in output.splitlines() if not line.startswith("Starting LUML")]
+    assert len(lines) == 1, output
+    return lines[0]

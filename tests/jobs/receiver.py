@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import ipaddress
 import ssl
 import threading
@@ -16,6 +19,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+LOOPBACK = "127.0.0.0/8, ::1/128"  # where receivers listen
 
 
 @dataclass
@@ -100,6 +105,17 @@ class Receiver:
         self._server.shutdown()
         self._thread.join(10)
         self._server.server_close()
+
+
+Open = Callable[..., Receiver]
+
+
+def verified(secret: str, received: Any) -> bool:
+    """The check of a receiver, written from the specification alone."""
+    signed = f"{received.headers['webhook-id']}.{received.headers['webhook-timestamp']}.".encode() + received.body
+    digest = hmac.new(base64.b64decode(secret[len("whsec_") :]), signed, hashlib.sha256).digest()
+    expected = "v1," + base64.b64encode(digest).decode()
+    return expected in received.headers["webhook-signature"].split(" ")
 
 
 def make_authority(folder: Path) -> tuple[Path, Path]:

@@ -1,0 +1,64 @@
+"""Calls about satellites and deployments, and those of satellites."""
+
+from __future__ import annotations
+
+from tests.api.cases.playing import CASES, Case, case, plain
+from tests.api.stage import CAPABILITIES, Stage
+
+plain("satellites.create", {"name": "Cheshire cat"})
+plain("satellites.list", paired=True)
+plain("satellites.get")
+plain("satellites.update", {"description": "late"})
+plain("satellites.rotate_key")
+
+
+@case("satellites.delete")
+def _(stage: Stage) -> Case:
+    return Case(path={"satellite_id": stage.alice.satellites.create(*stage.path(), name="Empty").satellite.id})
+
+
+@case("deployments.create")
+def _(stage: Stage) -> Case:
+    ids = {name: str(stage.ids[name]) for name in ("satellite_id", "artifact_id")}
+    secret = str(stage.ids["orbit_secret_id"])
+    secrets = {"env_variables_secrets": {"PASSWORD": secret}, "dynamic_attributes_secrets": {"token": secret}}
+    return Case({**ids, "name": "Second oracle", "env_variables": {"MOOD": "mad"}, **secrets})
+
+
+plain("deployments.list")
+plain("deployments.get")
+CASES["deployments.update"] = lambda stage: Case(
+    {"name": "Sibyl", "dynamic_attributes_secrets": {"token": str(stage.ids["orbit_secret_id"])}}
+)
+plain("deployments.delete")
+plain("deployments.force_delete")
+
+plain("agent.pair", {"base_url": "http://127.0.0.1:10", "capabilities": CAPABILITIES, "slug": "rabbit"})
+plain("agent.tasks", status="pending")
+plain("agent.update_task", {"status": "running", "lease_seconds": 30})
+
+
+@case("agent.renew_task")
+def _(stage: Stage) -> Case:
+    task = stage.satellite.agent.update_task(stage.ids["task_id"], status="running", lease_seconds=30)
+    return Case({"lease_token": str(task.lease_token), "lease_seconds": 60})
+
+
+plain("agent.deployments")
+plain("agent.deployment")
+plain("agent.update_deployment", {"status": "active", "inference_url": "http://127.0.0.1:9/d", "generation": 1})
+plain("agent.update_deployment_status", {"status": "failed"})
+
+
+@case("agent.delete_deployment")
+def _(stage: Stage) -> Case:
+    stage.alice.deployments.delete(*stage.path("deployment_id"))
+    return Case()
+
+
+CASES["agent.inference_access"] = lambda stage: Case({"api_key": stage.cast.alice.api_key})
+plain("agent.secrets")
+plain("agent.artifact")
+plain("agent.artifact_url")
+plain("agent.model")
+plain("agent.model_url")
