@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, and_, exists, func, insert, literal, or_, select, true, union_all
+from sqlalchemy import (
+    ClauseElement,
+    Connection,
+    Text,
+    and_,
+    bindparam,
+    exists,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    true,
+    union_all,
+)
 
 from luml_app.core.db import CHANNEL
 from luml_app.core.ids import new_id
+from luml_app.core.prepared import Prepared
 from luml_app.core.tables import events, webhook_deliveries, webhooks
 from luml_app.schemas.events import Event
 
 DELIVERY_DUE = "webhook.due"
 """The action of the notice that wakes couriers."""
 
-_MICROSECOND = timedelta(microseconds=1)
+_MICROSECOND: Any = literal_column("interval '1 microsecond'")
 
 
 class Notice(msgspec.Struct):
@@ -56,21 +71,31 @@ def record_all(
     """
     if not changes:
         return
+    common = {"action": action, "object_id": object_id, **columns}
+    notice = Notice(action=action, object_id=object_id, orbit_id=columns.get("orbit_id"), satellite_id=satellite_id)
+    if len(changes) == 1:
+        _record_one(db, {**common, **changes[0]}, notice)
+        return
     at = _moment(object_id)
-    common = {"action": action, "object_id": object_id, "at": at, **columns}
-    rows = [{"id": new_id(), **common, **change} for change in changes]
-    written = insert(events).values(rows if len(rows) > 1 else rows[0]).returning(events.c.id).cte("written")
-    orbit_id = columns.get("orbit_id")
-    notice = Notice(action=action, object_id=object_id, orbit_id=orbit_id, satellite_id=satellite_id)
-    told = _notify(notice, written)
+    rows = [{"id": new_id(), "at": at, **common, **change} for change in changes]
+    written = insert(events).values(rows).returning(events.c.id).cte("written")
+    told = _notify(_text_of(notice), written)
     if (organization_id := columns.get("organization_id")) is not None:
-        due = _deliveries(written, action, organization_id, orbit_id)
-        db.execute(union_all(told, _notify(Notice(action=DELIVERY_DUE), due)))
+        due = _deliveries(written, action, organization_id, columns.get("orbit_id"))
+        db.execute(union_all(told, _notify(_text_of(Notice(action=DELIVERY_DUE)), due)))
     else:
         db.execute(told)
 
 
-def _moment(object_id: UUID | None) -> Any:
+def _record_one(db: Connection, row: dict[str, Any], notice: Notice) -> None:
+    """What nearly every change records: one event. Its statement is prepared."""
+    values = {"id": new_id(), **dict.fromkeys(_TOLD), **row, "notice": _text_of(notice)}
+    for name in _DOCUMENTS:
+        values[name] = None if values[name] is None else msgspec.json.encode(values[name]).decode()
+    _ONE_EVENT.all(db, **{f"new_{name}": value for name, value in values.items()})
+
+
+def _moment(object_id: Any) -> Any:
     """The time by the clock, but later than whatever has been told of the object: so its events have the order of its
     changes, although transactions that waited for each other began in another one, and clocks are set back.
     """
@@ -79,27 +104,50 @@ def _moment(object_id: UUID | None) -> Any:
     return select(moment.c.at).scalar_subquery()
 
 
-def _notify(notice: Notice, rows: Any) -> Any:
-    return select(func.pg_notify(CHANNEL, msgspec.json.encode(notice).decode())).select_from(rows)
+def _text_of(notice: Notice) -> str:
+    return msgspec.json.encode(notice).decode()
 
 
-def _deliveries(written: Any, action: str, organization_id: UUID, orbit_id: UUID | None) -> Any:
+def _notify(notice: Any, rows: Any) -> Any:
+    return select(func.pg_notify(CHANNEL, notice)).select_from(rows)
+
+
+def _deliveries(written: Any, action: Any, organization_id: Any, orbit_id: Any) -> Any:
+    """The rows of the outbox: for each webhook of the place that wants such events."""
     w, d = webhooks, webhook_deliveries
-    anywhere = w.c.orbit_id.is_(None)
-    here = anywhere if orbit_id is None else or_(anywhere, w.c.orbit_id == orbit_id)
-    columns = (w.c.id, written.c.id, literal(action, d.c.action.type))
+    here = or_(w.c.orbit_id.is_(None), w.c.orbit_id == _given(orbit_id, w.c.orbit_id))
+    columns = (w.c.id, written.c.id, _given(action, d.c.action))
     wanted = select(*columns).select_from(w.join(written, true()))
     wanted = wanted.where(w.c.organization_id == organization_id, w.c.enabled, here, _fits(action))
     new = insert(d).from_select(["webhook_id", "event_id", "action"], wanted, include_defaults=False)
     return new.returning(d.c.event_id).cte("due")
 
 
-def _fits(action: str) -> Any:
+def _given(value: Any, column: Any) -> Any:
+    """A value, or the place of one in a prepared statement."""
+    return value if isinstance(value, ClauseElement) else literal(value, column.type)
+
+
+def _fits(action: Any) -> Any:
     """Whether one of the webhook's patterns, such as ``artifact.*``, fits the action."""
     pattern = func.unnest(webhooks.c.actions).column_valued("pattern")
-    word = literal(action, events.c.action.type)
+    word = _given(action, events.c.action)
     prefix = and_(func.right(pattern, 1) == "*", func.starts_with(word, func.left(pattern, -1)))
     return exists(select(1).where(or_(pattern == word, prefix)))
+
+
+def _one_event() -> Prepared:
+    new = {column.name: bindparam(f"new_{column.name}", type_=column.type) for column in events.c}
+    new["at"] = _moment(new["object_id"])
+    written = insert(events).values(new).returning(events.c.id).cte("written")
+    told = _notify(bindparam("new_notice", type_=Text), written)
+    due = _deliveries(written, new["action"], new["organization_id"], new["orbit_id"])
+    return Prepared(union_all(told, _notify(_text_of(Notice(action=DELIVERY_DUE)), due)))
+
+
+_TOLD = tuple(column.name for column in events.c if column.name not in {"id", "at"})
+_DOCUMENTS = ("before", "after")
+_ONE_EVENT = _one_event()
 
 
 def record_each(

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import Connection, Select
+from sqlalchemy import Connection, SelectBase
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError, NoResultFound
 
@@ -23,12 +23,13 @@ _PLAIN = (str, int, float, UUID, datetime, type(None))
 
 
 class Prepared:
-    """A query of which only the values of its bind parameters change; they must be of types that psycopg knows.
+    """A query of which only the values of its bind parameters change; they must be of types that psycopg knows (a JSON
+    document is sent as its text).
 
     A list is one parameter (``column == func.any(bindparam(…))``): the number of elements must not change the SQL.
     """
 
-    def __init__(self, query: Select[Any]) -> None:
+    def __init__(self, query: SelectBase) -> None:
         self._query = query
 
     def all(self, db: Connection, **values: Any) -> list[Any]:

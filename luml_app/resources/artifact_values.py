@@ -106,7 +106,7 @@ def _values_of(artifacts: CTE, document: Any, group: str) -> Select[Any]:
             literal(f"{group}.").concat(one.c.key),
             artifacts.c.orbit_id,
             case((kind == "number", _double(value))),
-            case((kind.in_(["string", "boolean"]), func.left(text, TEXT_COMPARED))),
+            case(((kind == "string") | (kind == "boolean"), func.left(text, TEXT_COMPARED))),
         )
         .select_from(artifacts.join(one, true()))
         .where(kind != "null", func.length(one.c.key) <= MAX_NAME)

@@ -236,7 +236,7 @@ class Artifacts(Resource):
 
     def _insert(self, body: ArtifactCreate, kind: str) -> Any:
         artifact_id, orbit = new_id(), self.scope.row(t.orbits)
-        columns = {name: getattr(body, name) for name in ArtifactCreate.__struct_fields__ if name != "type"}
+        columns: dict[str, Any] = {name: getattr(body, name) for name in ArtifactCreate.__struct_fields__}
         columns |= {
             "id": artifact_id,
             "type": kind,
@@ -250,10 +250,9 @@ class Artifacts(Resource):
             "created_by_id": self.scope.user_id,
             "created_by_user": self.scope.caller.full_name or self.scope.caller.name,
         }
-        new = insert(t.artifacts).values(**columns).returning(t.artifacts).cte("new")
-        bucket = [column.label(f"bucket_{column.name}") for column in t.buckets.c]
-        query = select(new, *bucket).join(t.buckets, t.buckets.c.id == new.c.bucket_secret_id)
-        return self.db.execute(query.add_cte(insert_values(new))).one()
+        for name in _DOCUMENTS:
+            columns[name] = msgspec.json.encode(columns[name]).decode()
+        return _INSERT.one(self.db, **{f"new_{name}": columns.get(name) for name in _GIVEN})
 
     def _checked_status(self, one: Any, status: str) -> str:
         allowed = {
@@ -305,6 +304,22 @@ class Artifacts(Resource):
             raise NotFound("It has been deleted in this very moment.")
         self.scope.record("artifact.delete", one.id, before={name: getattr(one, name) for name in REMEMBERED})
         queue_purge(self.db, {one.bucket_secret_id})
+
+
+_GIVEN = tuple(column.name for column in t.artifacts.c if column.server_default is None and column.name != "updated_at")
+_DOCUMENTS = ("manifest", "file_index", "extra_values", "params")
+
+
+def _insert() -> Prepared:
+    """The statement that stores a new artifact with its values, and reads its bucket along."""
+    given = {name: bindparam(f"new_{name}", type_=t.artifacts.c[name].type) for name in _GIVEN}
+    new = insert(t.artifacts).values(given).returning(t.artifacts).cte("new")
+    bucket = [column.label(f"bucket_{column.name}") for column in t.buckets.c]
+    query = select(new, *bucket).join(t.buckets, t.buckets.c.id == new.c.bucket_secret_id)
+    return Prepared(query.add_cte(insert_values(new)))
+
+
+_INSERT = _insert()
 
 
 class _BucketOf:
