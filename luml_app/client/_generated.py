@@ -130,11 +130,7 @@ class Auth(Group):
         return self._send(Call("auth.create_link", "POST", "/v1/auth/links", LoginLink))
 
     def refresh(self) -> Detail:
-        """Exchange the refresh token for new tokens, once. One that comes again ends its session: it was stolen.
-
-        Within ten seconds of its use it comes from a double click, or from two windows that wake up together. They are
-        refused with 409 and nothing ends: the browser has the new cookies by then.
-        """
+        """Exchange the refresh token for new tokens, once. One that comes again ends its session: it was stolen."""
         return self._send(Call("auth.refresh", "POST", "/v1/auth/refresh", Detail))
 
     def logout(self) -> Detail:
@@ -2789,11 +2785,7 @@ class AsyncAuth(AsyncGroup):
         return await self._send(Call("auth.create_link", "POST", "/v1/auth/links", LoginLink))
 
     async def refresh(self) -> Detail:
-        """Exchange the refresh token for new tokens, once. One that comes again ends its session: it was stolen.
-
-        Within ten seconds of its use it comes from a double click, or from two windows that wake up together. They are
-        refused with 409 and nothing ends: the browser has the new cookies by then.
-        """
+        """Exchange the refresh token for new tokens, once. One that comes again ends its session: it was stolen."""
         return await self._send(Call("auth.refresh", "POST", "/v1/auth/refresh", Detail))
 
     async def logout(self) -> Detail:

@@ -35,12 +35,13 @@ class Housekeeper(Workers):
         self.settings = settings
         self._keys = keys
 
-    def plan(self) -> None:
-        """Queue each recurring chore that neither waits nor is being done."""
+    def plan(self, pause: float = 0.0) -> None:
+        """Queue each recurring chore that neither waits nor is being done, for in so many seconds."""
+        at = datetime.now(UTC) + timedelta(seconds=pause) if pause else None
         recurring = {f"{chore.kind}:recurring": chore for chore in self.chores.values() if chore.every is not None}
         with self.database.write() as db:
             for key in recurring.keys() - queue.live_keys(db, list(recurring)):
-                queue_chore(db, recurring[key], key="recurring")
+                queue_chore(db, recurring[key], key="recurring", at=at)
 
     def until_next(self) -> float:
         """Seconds until the next chore is due."""

@@ -13,6 +13,8 @@ from luml_app.core.db import Database
 from luml_app.schemas.errors import LumlError
 
 log = logging.getLogger(__name__)
+FIRST_SECONDS = 60.0
+"""What is to be done again and again begins so long after the first start: a server has better things to do then."""
 LOOK_SECONDS = 30.0
 """How often to look without having been told: the net below notifications, and for what is due later."""
 
@@ -40,8 +42,8 @@ class Workers(ABC):
     def until_next(self) -> float:
         """Seconds until there will be work; infinity when none is known of."""
 
-    def plan(self) -> None:  # noqa: B027 - most have nothing to plan
-        """Prepare work, before looking for it."""
+    def plan(self, pause: float = 0.0) -> None:  # noqa: B027 - most have nothing to plan
+        """Prepare work, before looking for it; what comes back again and again, for in `pause` seconds."""
 
     @property
     def stopping(self) -> bool:
@@ -80,7 +82,7 @@ class Workers(ABC):
         while not self.stopping:
             heard, pause = self._rings, LOOK_SECONDS
             try:
-                self.plan()
+                self.plan(FIRST_SECONDS)
                 while not self.stopping and self.do_next():
                     pass
                 pause = min(pause, self.until_next())

@@ -24,15 +24,13 @@ from luml_app.resources.sessions import (
     spend_token,
     token_row,
 )
-from luml_app.schemas.errors import Conflict, Forbidden, Unauthenticated, Unconfirmed
+from luml_app.schemas.errors import Forbidden, Unauthenticated, Unconfirmed
 from luml_app.schemas.fields import Detail
 from luml_app.schemas.users import LoginLink, SignedIn, SignIn, User, UserUpdate
 
 LINK_SECONDS = 600
 _HAS_KEY = exists().where(t.api_keys.c.user_id == t.users.c.id).label("has_api_key")
 _ME = Prepared(select(t.users, _HAS_KEY).where(t.users.c.id == bindparam("user_id")))
-TWICE_SECONDS = 10.0
-"""For so long after its use a refresh token that comes again is taken for an honest double click."""
 
 
 class Auth(Resource):
@@ -70,11 +68,7 @@ class Auth(Resource):
 
     @operation("POST /v1/auth/refresh", by="anyone", throttle=TOKENS)
     def refresh(self) -> Detail:
-        """Exchange the refresh token for new tokens, once. One that comes again ends its session: it was stolen.
-
-        Within ten seconds of its use it comes from a double click, or from two windows that wake up together. They are
-        refused with 409 and nothing ends: the browser has the new cookies by then.
-        """
+        """Exchange the refresh token for new tokens, once. One that comes again ends its session: it was stolen."""
         token = self.scope.credentials.refresh_token
         row = spend_token(self.scope, token, "refresh") if token else None
         if row is None:
@@ -82,8 +76,6 @@ class Auth(Resource):
         if row.fresh:
             give_tokens(self.scope, row.session_id)
             return Detail(detail="Token refreshed successfully")
-        if row.revoked_at is None and row.used_before is not None and row.used_before < TWICE_SECONDS:
-            raise Conflict("This refresh token was exchanged a moment ago; go on with the new ones.", retry_after=1)
         end_sessions(self.scope, t.sessions.c.id == row.session_id)
         self.scope.refusal = Unauthenticated("This refresh token has been used before, or is too old; sign in again.")
         return Detail(detail="")

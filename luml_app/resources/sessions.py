@@ -95,20 +95,18 @@ def forget_tokens(scope: Any) -> None:
 def spend_token(scope: Any, token: str, kind: str) -> Any:
     """Mark a token as used, once; None for one that does not exist.
 
-    The row says whether the token was `fresh` (in time, of a living session, never used), and, of a used one, how many
-    seconds ago that was (`used_before`).
+    The row says whether the token was `fresh`: in time, of a living session, never used.
     """
     st, s = t.session_tokens, t.sessions
     hashes = st.c.hash.in_(scope.keys.hashes(token))
     old = select(st.c.hash, st.c.used_at).where(hashes, st.c.kind == kind).with_for_update().cte("old")
     fresh = old.c.used_at.is_(None) & (st.c.expires_at > func.now()) & s.c.revoked_at.is_(None)
-    before = func.extract("epoch", func.clock_timestamp() - old.c.used_at).label("used_before")
     spent = (
         update(st)
         .where(st.c.hash == old.c.hash, s.c.id == st.c.session_id)
         .values(used_at=func.coalesce(st.c.used_at, func.clock_timestamp()))
     )
-    found = spent.returning(s.c.id.label("session_id"), s.c.user_id, s.c.revoked_at, fresh.label("fresh"), before)
+    found = spent.returning(s.c.id.label("session_id"), s.c.user_id, fresh.label("fresh"))
     return scope.db.execute(found).one_or_none()
 
 

@@ -40,6 +40,13 @@ PATCHES: dict[str, tuple[Any, dict[str, Any]]] = {
     "deployments.update": (t.deployments, {"name": TEXT | NULL, "description": TEXT | NULL, "tags": TAGS | NULL}),
     "auth.update_me": (t.users, {"full_name": TEXT | NULL, "photo": TEXT | NULL, "password": NULL}),
     "secrets.update": (t.orbit_secrets, {"name": TEXT | NULL, "value": NULL | st.just(""), "tags": TAGS | NULL}),
+    "webhooks.update": (
+        t.webhooks,
+        {
+            "actions": st.just(["artifact.*"]) | st.just(["track.move", "deployment.*"]),
+            "description": TEXT | NULL,
+        },
+    ),
     "agent.update_deployment": (
         t.deployments,
         {
@@ -81,6 +88,9 @@ def test_only_what_was_sent_changes(name: str, stage: Stage) -> None:
             ids["organization_id"], endpoint="e.example.org", bucket_name="b", access_key="a", secret_key="s"
         )
         ids["secret_id"] = made.id
+    if table is t.webhooks:
+        made = stage.alice.webhooks.create(ids["organization_id"], url="https://example.org/hook", actions=["*"])
+        ids["webhook_id"] = made.webhook.id
     ids["secret_id"] = ids["orbit_secret_id"] if table is t.orbit_secrets else ids["secret_id"]
     parameter = _BY_TABLE.get(table.name, f"{table.name[:-1]}_id")
     row_id = stage.cast.alice.id if parameter is None else ids[parameter]

@@ -22,6 +22,7 @@ ELSEWHERE = {
     "track_history.stage": "its pages are in its own tests",
     "events.export": "has no pages that end",
     "events.export_of_orbit": "has no pages that end",
+    "webhooks.deliveries": "its pages are walked in tests/jobs/webhooks",
 }
 """Operations with a cursor that are not walked here, and why."""
 

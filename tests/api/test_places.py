@@ -130,8 +130,11 @@ class TestOneself:
         with pytest.raises(Unauthenticated):
             connect(second, transport).auth.me()
 
-    def test_a_key_ends(self, api: Any, connect: Any, transport: str) -> None:
-        key = api.api_keys.create(name="brief", expires_at=datetime.now(UTC) - timedelta(seconds=1)).key
+    def test_a_key_ends(self, api: Any, connect: Any, transport: str, stage: Stage) -> None:
+        key = api.api_keys.create(name="brief", expires_at=datetime.now(UTC) + timedelta(days=1)).key
+        assert connect(key, transport).auth.me().email == stage.cast.alice.email
+        with stage.house.database.write() as db:
+            db.execute(update(t.api_keys).where(t.api_keys.c.name == "brief").values(expires_at=func.now()))
         with pytest.raises(Unauthenticated):
             connect(key, transport).auth.me()
         with pytest.raises(Invalid) as caught:

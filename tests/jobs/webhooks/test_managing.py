@@ -145,3 +145,20 @@ def test_orbits_of_others_are_not_found(alices: Any, cast: Cast, charlie: Person
         alices.webhooks.create(
             cast.here.organization_id, url="https://example.org/", actions=["*"], orbit_id=cast.elsewhere.orbit_id
         )
+
+
+def test_deliveries_come_in_pages(
+    receive: Open, hook: Any, act: Any, courier: Courier, alices: Any, cast: Cast
+) -> None:
+    where = cast.here.organization_id, hook(receive()).webhook.id
+    for number in range(7):
+        act(f"C{number}")
+    courier.run_due()
+    found: list[Any] = []
+    cursor = None
+    while cursor is not None or not found:
+        page = alices.webhooks.deliveries(*where, limit=3, cursor=cursor)
+        found += page.items
+        cursor = page.cursor
+    assert len(found) >= 7
+    assert found == alices.webhooks.deliveries(*where, limit=100).items

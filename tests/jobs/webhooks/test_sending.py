@@ -138,11 +138,12 @@ def test_transactions_that_end_in_another_order_lose_nothing(
     courier.run_due()
     receiver.received.clear()
     slow = house.database.engine.connect()
+    transaction = slow.begin()
     record(slow, "collection.slow", object_id=new_id(), **here)
     with house.database.write() as db:
         record(db, "collection.quick", object_id=new_id(), **here)
     courier.run_due()
-    slow.commit()
+    transaction.commit()
     slow.close()
     with pytest.raises(ZeroDivisionError), house.database.write() as db:
         record(db, "collection.never", object_id=new_id(), **here)
