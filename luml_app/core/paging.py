@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Column, ColumnElement, Connection, Select, and_, literal, or_, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, func, literal, or_, tuple_
 
 from luml_app.schemas.errors import BadRequest
 from luml_app.schemas.fields import SortOrder
@@ -27,6 +27,14 @@ class Cursor(msgspec.Struct):
     mark: str
     value: Any
     id: UUID
+
+
+_BEGINNING = 400
+
+
+def beginning_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """What to sort a column of long texts by: a cursor carries all of it, and has to fit into an address."""
+    return func.left(column, _BEGINNING, type_=column.type)
 
 
 def fetch_page(

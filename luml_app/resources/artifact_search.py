@@ -19,7 +19,7 @@ from uuid import UUID
 from sqlalchemy import CTE, FromClause, Select, cast, func, null, select, true, union_all
 
 from luml_app.core import tables as t
-from luml_app.core.paging import Cursor, beyond, read_cursor, write_cursor
+from luml_app.core.paging import Cursor, beginning_of, beyond, read_cursor, write_cursor
 from luml_app.resources.artifact_values import GROUPS
 from luml_app.resources.filtering import (
     condition,
@@ -228,10 +228,11 @@ def _sort(name: str, orbit_id: UUID) -> tuple[Sort, Sort]:
 
 
 def _by_field(name: str, orbit_id: UUID, artifacts: Any) -> Sort:
-    value, here = artifacts.c[name], artifacts.c.orbit_id == orbit_id
-    if not value.nullable:
-        return Sort(name, artifacts, value, artifacts.c.id, (here,))
-    return Sort(name, artifacts, value, artifacts.c.id, (here, value.is_not(None)), value.is_(None))
+    column, here = artifacts.c[name], artifacts.c.orbit_id == orbit_id
+    if not column.nullable:
+        return Sort(name, artifacts, column, artifacts.c.id, (here,))
+    value = beginning_of(column) if name == "description" else column
+    return Sort(name, artifacts, value, artifacts.c.id, (here, column.is_not(None)), column.is_(None))
 
 
 def _by_number(name: str, orbit_id: UUID) -> Sort:

@@ -10,7 +10,7 @@ from luml_app.core import tables as t
 from luml_app.core.events import difference
 from luml_app.core.ids import new_id
 from luml_app.core.operations import Resource, operation
-from luml_app.core.paging import fetch_page
+from luml_app.core.paging import beginning_of, fetch_page
 from luml_app.resources.changes import sent
 from luml_app.resources.deletions import begin_deletion, confirmed
 from luml_app.resources.searching import contains
@@ -64,8 +64,9 @@ class Collections(Resource):
         if types:
             query = query.where(or_(*(_admits(kind) for kind in types)))
         mark = ("collections", self.scope.orbit_id, sort_by, search, types)
+        sort = beginning_of(c.c.description) if sort_by == "description" else c.c[sort_by]
         rows, following = fetch_page(
-            self.db, query, sort=c.c[sort_by], key=c.c.id, order=order, limit=limit, cursor=cursor, mark=mark
+            self.db, query, sort=sort, key=c.c.id, order=order, limit=limit, cursor=cursor, mark=mark
         )
         return Page(items=[collection_of(row) for row in rows], cursor=following)
 

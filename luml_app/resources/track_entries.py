@@ -12,7 +12,7 @@ from luml_app.core import tables as t
 from luml_app.core.errors import BROKEN
 from luml_app.core.ids import new_id
 from luml_app.core.operations import Resource, operation
-from luml_app.core.paging import fetch_page
+from luml_app.core.paging import beginning_of, fetch_page
 from luml_app.core.paths import in_living_collection
 from luml_app.resources.moves import OF_ARTIFACT, check_protected, hold_track, read_stages, told_of
 from luml_app.schemas.errors import Conflict, NotFound
@@ -62,7 +62,7 @@ class TrackEntries(Resource):
             query = query.where(e.c.stage_id == stage)
         columns = {
             "artifact_name": t.artifacts.c.name,
-            "description": t.artifacts.c.description,
+            "description": beginning_of(t.artifacts.c.description),
             "stage": t.stages.c.name,
         }
         sort = columns.get(sort_by)

@@ -15,11 +15,10 @@ from luml_app.core.errors import BROKEN
 from luml_app.core.events import difference
 from luml_app.core.ids import new_id
 from luml_app.core.operations import Resource, operation
-from luml_app.core.paging import fetch_page
+from luml_app.core.paging import beginning_of, fetch_page
 from luml_app.resources.changes import sent
 from luml_app.resources.moves import check_protected, hold_track, read_stages, told_of, told_of_stages
 from luml_app.resources.searching import contains
-from luml_app.schemas.artifacts import ArtifactType
 from luml_app.schemas.errors import Conflict, Invalid, NotFound
 from luml_app.schemas.fields import Limit, Page, SortOrder
 from luml_app.schemas.tracks import Stage, StageChange, Track, TrackCreate, TrackSort, TrackUpdate
@@ -29,7 +28,7 @@ _ONE = _ORBIT + "/tracks/{track_id}"
 Stages = list[Stage]
 Changes = list[StageChange]
 Rows = list[dict[str, Any]]
-Types = list[ArtifactType]
+Types = list[str]
 
 _ENTRIES = select(func.count()).where(t.track_entries.c.track_id == t.tracks.c.id).correlate(t.tracks).scalar_subquery()
 
@@ -64,17 +63,24 @@ class Tracks(Resource):
         search: str | None = None,
         types: Types | None = None,
     ) -> Page[Track]:
-        """The tracks of an orbit; `search` looks into names and descriptions."""
+        """The tracks of an orbit; `search` looks into names and descriptions, `types` are those of artifacts."""
         tr = t.tracks
         query = select(tr, _ENTRIES.label("total_entries")).where(tr.c.orbit_id == self.scope.orbit_id)
         if search:
             query = query.where(contains(tr.c.name, search) | contains(tr.c.description, search))
         if types:
             query = query.where(tr.c.artifact_type.in_(types))
-        sort = _ENTRIES if sort_by == "total_entries" else tr.c[sort_by]
+        sort = {"total_entries": _ENTRIES, "description": beginning_of(tr.c.description)}.get(sort_by)
         mark = ("tracks", self.scope.orbit_id, sort_by, search, types)
         rows, following = fetch_page(
-            self.db, query, sort=sort, key=tr.c.id, order=order, limit=limit, cursor=cursor, mark=mark
+            self.db,
+            query,
+            sort=tr.c[sort_by] if sort is None else sort,
+            key=tr.c.id,
+            order=order,
+            limit=limit,
+            cursor=cursor,
+            mark=mark,
         )
         stages = stages_of(self.db, [row.id for row in rows])
         return Page(items=[_track(row, row.total_entries, stages.get(row.id, [])) for row in rows], cursor=following)

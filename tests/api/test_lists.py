@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -59,6 +60,24 @@ def test_each_object_comes_once_in_both_orders(resource: str, sort: str, many: S
         found = walk(method, *ids, sort_by=sort, order=order)
         assert len(found) == len(everything)
         assert {one.id for one in found} == everything
+
+
+def test_pages_by_long_descriptions_go_on_from_cursors_that_fit_into_an_address(stage: Stage) -> None:
+    api, where = stage.alice, stage.path("collection_id")
+    for number in range(9):
+        long = "\N{SNOWMAN}\x01" * 490 + str(number % 3)
+        artifact = api.artifacts.create(*where, **announced(description=long * 10)).artifact
+        mark_uploaded(stage.house.database, artifact.id)
+        api.track_entries.create(*stage.path("track_id"), artifact_id=artifact.id)
+        api.collections.create(*stage.path(), name="long", type="model", description=long)
+        api.tracks.create(*stage.path(), name=f"{number}", artifact_type="model", description=long * 10)
+    for resource in SORTS:
+        ids = stage.path("track_id") if resource == "track_entries" else stage.path()
+        method = getattr(api, resource).list
+        everything = {one.id for one in method(*ids, limit=100).items}
+        for order in ("asc", "desc"):
+            found = walk(method, *ids, sort_by="description", order=order)
+            assert Counter(one.id for one in found) == Counter(everything)
 
 
 def test_numbers_are_sorted_and_what_is_none_comes_last(many: Stage) -> None:
