@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -11,6 +12,8 @@ from luml_app.storage.connection_string import read_connection_string
 
 COLUMNS = ("type", "endpoint", "bucket_name", "region", "secure", "cert_check")
 SECRETS = ("access_key", "secret_key", "session_token")
+# It becomes a part of a host's name.
+_REGION = re.compile(r"(?![0-9]+\Z)(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ def described(fields: Mapping[str, Any]) -> Place:
     if columns["type"] == "azure":
         endpoint, secrets = read_connection_string(columns["endpoint"])
         return Place("azure", endpoint, columns["bucket_name"], secrets=secrets)
+    if (region := columns.get("region")) and not _REGION.fullmatch(region):
+        raise Invalid.field("region", "A region is of letters, digits and hyphens, as in eu-central-1.")
     secrets = {name: fields[name] for name in SECRETS if fields.get(name)}
     for name, other in (("secret_key", "access_key"), ("access_key", "secret_key"), ("access_key", "session_token")):
         if other in secrets and name not in secrets:
