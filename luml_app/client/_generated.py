@@ -1786,9 +1786,9 @@ class Tracks(Group):
         sort_by: Literal["name", "description", "total_entries", "created_at"] = "created_at",
         order: Literal["asc", "desc"] = "desc",
         search: str | None = None,
-        types: builtins.list[Literal["model", "experiment", "dataset"]] | None = None,
+        types: builtins.list[str] | None = None,
     ) -> Page[Track]:
-        """The tracks of an orbit; `search` looks into names and descriptions."""
+        """The tracks of an orbit; `search` looks into names and descriptions, `types` are those of artifacts."""
         return self._send(
             Call(
                 "tracks.list",
@@ -4447,9 +4447,9 @@ class AsyncTracks(AsyncGroup):
         sort_by: Literal["name", "description", "total_entries", "created_at"] = "created_at",
         order: Literal["asc", "desc"] = "desc",
         search: str | None = None,
-        types: builtins.list[Literal["model", "experiment", "dataset"]] | None = None,
+        types: builtins.list[str] | None = None,
     ) -> Page[Track]:
-        """The tracks of an orbit; `search` looks into names and descriptions."""
+        """The tracks of an orbit; `search` looks into names and descriptions, `types` are those of artifacts."""
         return await self._send(
             Call(
                 "tracks.list",

@@ -155,6 +155,8 @@ class Artifacts(Resource):
         one = self.scope.row(t.artifacts)
         values, wanted = sent_values(body), sent(body, t.artifacts)
         wanted.pop("params", None)
+        if not wanted.get("name", one.name):
+            wanted["name"] = one.file_name  # clients rely on a name
         if "status" in wanted:
             wanted["status"] = self._checked_status(one, wanted["status"])
         if self.scope.refusal is not None:
@@ -239,6 +241,7 @@ class Artifacts(Resource):
         columns: dict[str, Any] = {name: getattr(body, name) for name in ArtifactCreate.__struct_fields__}
         columns |= {
             "id": artifact_id,
+            "name": body.name or body.file_name,
             "type": kind,
             "file_hash": body.file_hash.lower(),
             "orbit_id": orbit.id,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from luml_app.schemas.fields import Annotated, Email, Meta, Name, NewEmail, Password, Struct
+from luml_app.schemas.fields import Annotated, Email, MaybeName, Meta, NewEmail, Password, Struct
 
-Token = Annotated[str, Meta(max_length=200)]
+Token = Annotated[str, Meta(max_length=255)]
 
 
 class SignUp(Struct, kw_only=True):
@@ -12,7 +12,7 @@ class SignUp(Struct, kw_only=True):
 
     email: NewEmail
     password: Password
-    full_name: Name | None = None
+    full_name: MaybeName | None = None
     photo: Annotated[str, Meta(max_length=2048)] | None = None
 
 

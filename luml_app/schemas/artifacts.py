@@ -9,14 +9,14 @@ from luml_app.schemas.fields import (
     UNSET,
     UUID,
     Annotated,
-    Description,
     Document,
     Literal,
+    LongDescription,
+    ManyTags,
     Meta,
     Page,
     Record,
     Struct,
-    Tags,
     UnsetType,
     datetime,
 )
@@ -24,7 +24,7 @@ from luml_app.schemas.fields import (
 ArtifactType = Literal["model", "experiment", "dataset"]
 ArtifactStatus = Literal["pending_upload", "uploaded", "pending_deletion", "upload_failed", "deletion_failed"]
 ArtifactStatusUpdate = Literal["uploaded", "upload_failed", "deletion_failed"]
-ArtifactName = Annotated[str, Meta(min_length=1, max_length=255)]
+ArtifactName = Annotated[str, Meta(max_length=255)]
 FileName = Annotated[str, Meta(max_length=255, pattern=r"""^[^:"*`~#%;'^]+\.[^\s:"*`~#%;'^]+$""")]
 ValueName = Annotated[str, Meta(min_length=1, max_length=200)]
 FileIndex = dict[str, tuple[int, int]]
@@ -102,7 +102,8 @@ class ArtifactDetails(Artifact, kw_only=True):
 class ArtifactCreate(Struct, kw_only=True):
     """An artifact that is about to be uploaded.
 
-    `extra_values` are its metrics, `params` what it was made with: numbers, texts, booleans, each under its name.
+    Without a `name` it has that of its file. `extra_values` are its metrics, `params` what it was made with: numbers,
+    texts, booleans, each under its name.
     """
 
     file_name: FileName
@@ -113,8 +114,8 @@ class ArtifactCreate(Struct, kw_only=True):
     extra_values: Document = {}
     params: Document = {}
     name: ArtifactName | None = None
-    description: Description | None = None
-    tags: Tags | None = None
+    description: LongDescription | None = None
+    tags: ManyTags | None = None
     type: ArtifactType | None = None
 
 
@@ -133,8 +134,8 @@ class ArtifactUpdate(Struct, kw_only=True):
     """
 
     name: ArtifactName | UnsetType | None = UNSET
-    description: Description | UnsetType | None = UNSET
-    tags: Tags | UnsetType | None = UNSET
+    description: LongDescription | UnsetType | None = UNSET
+    tags: ManyTags | UnsetType | None = UNSET
     status: ArtifactStatusUpdate | UnsetType | None = UNSET
     metrics: dict[ValueName, int | float | None] | UnsetType | None = UNSET
     params: dict[ValueName, str | int | float | bool | None] | UnsetType | None = UNSET

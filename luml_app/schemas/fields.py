@@ -11,12 +11,18 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 Item = TypeVar("Item")
 
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
+# A name that may as well be missing: forms send an empty one for that.
+MaybeName = Annotated[str, Meta(max_length=100)]
+LongName = Annotated[str, Meta(min_length=1, max_length=255)]
 Description = Annotated[str, Meta(max_length=1000)]
+LongDescription = Annotated[str, Meta(max_length=10_000)]
 Tag = Annotated[str, Meta(max_length=64)]
 Tags = Annotated[list[Tag], Meta(max_length=50)]
+ManyTags = Annotated[list[Annotated[str, Meta(max_length=255)]], Meta(max_length=500)]
 Short = Annotated[str, Meta(max_length=255)]
 Credential = Annotated[str, Meta(max_length=8192)]
 Url = Annotated[str, Meta(min_length=1, max_length=2048)]
+LongUrl = Annotated[str, Meta(min_length=1, max_length=2083)]
 Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")]
 # An address to which a mail can go: one, without the characters that mean something in a header.
 NewEmail = Annotated[
@@ -66,7 +72,12 @@ __all__ = [
     "Email",
     "Limit",
     "Literal",
+    "LongDescription",
+    "LongName",
+    "LongUrl",
     "Many",
+    "ManyTags",
+    "MaybeName",
     "Meta",
     "Moment",
     "Name",

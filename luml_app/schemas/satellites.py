@@ -10,12 +10,12 @@ from luml_app.schemas.fields import (
     Description,
     Document,
     Literal,
+    LongUrl,
+    MaybeName,
     Meta,
-    Name,
     Record,
     Struct,
     UnsetType,
-    Url,
     datetime,
 )
 
@@ -43,14 +43,14 @@ class Satellite(Record, kw_only=True):
 class SatelliteCreate(Struct, kw_only=True):
     """A satellite that will pair with the key that its creation gives."""
 
-    name: Name | None = None
+    name: MaybeName | None = None
     description: Description | None = None
 
 
 class SatelliteUpdate(Struct, kw_only=True):
     """Changes of a satellite; what is not sent stays."""
 
-    name: Name | UnsetType | None = UNSET
+    name: MaybeName | UnsetType | None = UNSET
     description: Description | UnsetType | None = UNSET
 
 
@@ -64,7 +64,7 @@ class SatelliteCreated(Struct, kw_only=True):
 class SatellitePair(Struct, kw_only=True):
     """What a satellite says of itself at each start: where it serves, and what it can do."""
 
-    base_url: Url
+    base_url: LongUrl
     capabilities: Capabilities
     slug: Annotated[str, Meta(max_length=255)] | None = None
 

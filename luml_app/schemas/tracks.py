@@ -7,13 +7,13 @@ from luml_app.schemas.fields import (
     UNSET,
     UUID,
     Annotated,
-    Description,
     Literal,
+    LongDescription,
+    LongName,
+    ManyTags,
     Meta,
-    Name,
     Record,
     Struct,
-    Tags,
     UnsetType,
     Why,
     datetime,
@@ -38,7 +38,7 @@ class StageChange(Struct, kw_only=True):
     `protected`, when not sent, stays as it is; only orbit admins set it.
     """
 
-    name: Name
+    name: LongName
     id: UUID | None = None
     protected: bool | UnsetType = UNSET
 
@@ -59,20 +59,20 @@ class Track(Record, kw_only=True):
 class TrackCreate(Struct, kw_only=True):
     """A new track with its stages, in their order, and which of them are protected."""
 
-    name: Name
+    name: LongName
     artifact_type: ArtifactType
-    description: Description | None = None
-    tags: Tags | None = None
-    stages: Annotated[list[Name], Meta(max_length=100)] = []
-    protected_stages: Annotated[list[Name], Meta(max_length=100)] = []
+    description: LongDescription | None = None
+    tags: ManyTags | None = None
+    stages: Annotated[list[LongName], Meta(max_length=100)] = []
+    protected_stages: Annotated[list[LongName], Meta(max_length=100)] = []
 
 
 class TrackUpdate(Struct, kw_only=True):
     """Changes of a track; what is not sent stays. `stages`, when sent, is the whole list."""
 
-    name: Name | UnsetType | None = UNSET
-    description: Description | UnsetType | None = UNSET
-    tags: Tags | UnsetType | None = UNSET
+    name: LongName | UnsetType | None = UNSET
+    description: LongDescription | UnsetType | None = UNSET
+    tags: ManyTags | UnsetType | None = UNSET
     stages: Annotated[list[StageChange], Meta(max_length=100)] | UnsetType | None = UNSET
 
 

@@ -8,6 +8,7 @@ from luml_app.schemas.fields import (
     Annotated,
     Email,
     Literal,
+    MaybeName,
     Meta,
     Name,
     Password,
@@ -47,7 +48,7 @@ class User(Struct, kw_only=True):
 class UserUpdate(Struct, kw_only=True):
     """Changes of one's own account."""
 
-    full_name: Name | UnsetType | None = UNSET
+    full_name: MaybeName | UnsetType | None = UNSET
     photo: Annotated[str, Meta(max_length=2048)] | UnsetType | None = UNSET
     password: Password | UnsetType | None = UNSET
 

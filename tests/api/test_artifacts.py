@@ -150,7 +150,7 @@ def test_a_list_is_slim(api: Any, stage: Stage) -> None:
         ({"file_hash": "short"}, Invalid),
         ({"size": 0}, Invalid),
         ({"file_name": "no suffix"}, Invalid),
-        ({"tags": ["x" * 65]}, Invalid),
+        ({"tags": ["x" * 256]}, Invalid),
         ({"file_index": {"a": [1]}}, Invalid),
     ],
 )

@@ -25,7 +25,12 @@ PATCHES: dict[str, tuple[Any, dict[str, Any]]] = {
     "orbits.update": (t.orbits, {"name": TEXT | NULL, "bucket_secret_id": NULL}),
     "buckets.update": (
         t.buckets,
-        {"endpoint": HOST | NULL, "region": TEXT | NULL, "secure": st.booleans() | NULL, "bucket_name": HOST | NULL},
+        {
+            "endpoint": HOST | NULL,
+            "region": st.from_regex(r"[a-z]{2}-[a-z]{4,9}-[1-9]", fullmatch=True) | NULL,
+            "secure": st.booleans() | NULL,
+            "bucket_name": HOST | NULL,
+        },
     ),
     "collections.update": (t.collections, {"name": TEXT | NULL, "description": TEXT | NULL, "tags": TAGS | NULL}),
     "artifacts.update": (
@@ -64,6 +69,7 @@ ELSEWHERE = {
     "members.update": "test_members",
     "orbit_members.update": "test_members",
     "api_keys.update": "test_sessions",
+    "webhooks.update": "test_webhooks",
 }
 _BY_TABLE = {"organizations": "organization_id", "orbits": "orbit_id", "users": None} | dict.fromkeys(
     ("buckets", "orbit_secrets"), "secret_id"
@@ -106,6 +112,8 @@ def test_only_what_was_sent_changes(name: str, stage: Stage) -> None:
         after = row_of(stage, table, row_id)
         expected = {key: value for key, value in body.items() if key in table.c}
         expected = {key: value for key, value in expected.items() if value is not None or table.c[key].nullable}
+        if table is t.artifacts and expected.get("name", "") is None:
+            expected["name"] = before["file_name"]  # clients rely on a name
         if table is t.orbit_secrets:
             expected.pop("value", None)  # an empty one is what lists show, and changes nothing
         unsteady = {"updated_at", "last_seen_at", "observed_generation"}

@@ -119,6 +119,21 @@ def test_the_notebook_client_stores_finds_loads_and_deletes(notebook: httpx.Clie
     assert notebook.get(at_once).status_code == 404
 
 
+def test_an_artifact_without_a_name_has_that_of_its_file(notebook: httpx.Client, stage: Stage) -> None:
+    """The notebook client takes a whole page for broken when one name in it is null."""
+    place = find_place(notebook, "Wonderland", "Garden")
+    collection = f"{place}/collections/{stage.ids['collection_id']}/artifacts"
+    announced = {"manifest": MODEL_MANIFEST, "file_hash": "0" * 64, "file_index": {}, "size": 1, "extra_values": {}}
+    for name in (None, ""):
+        made = ok(notebook.post(collection, json={**announced, "file_name": "tea.luml", "name": name}))["artifact"]
+        assert made["name"] == "tea.luml"
+        one = f"{collection}/{made['id']}"
+        assert ok(notebook.patch(one, json={"name": "Treacle"}))["name"] == "Treacle"
+        assert ok(notebook.patch(one, json={"description": "deep"}))["name"] == "Treacle"
+        assert ok(notebook.patch(one, json={"name": name}))["name"] == "tea.luml"
+    assert all(one["name"] for one in all_pages(notebook, f"{place}/artifacts", limit=100))
+
+
 def test_a_satellite_pairs_deploys_answers_for_keys_and_undeploys(
     satellite: httpx.Client, notebook: httpx.Client, stage: Stage
 ) -> None:
