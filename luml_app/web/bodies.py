@@ -1,5 +1,10 @@
 """Memory for the bodies of requests while they arrive."""
 
+SMALL = 64 * 1024
+"""So much of each body is always taken in: who sends large ones, and dawdles, keeps nobody else from a small one."""
+SECONDS = 300.0
+"""For so long a body may take to arrive."""
+
 
 class BodyRoom:
     """The bytes that bodies may take up together while they arrive: who sends one has not shown a key yet."""

@@ -18,6 +18,7 @@ from luml_app.core.operations import Operation
 from luml_app.core.service import Answer, Request
 from luml_app.core.settings import Settings
 from luml_app.schemas.errors import Invalid, LumlError, NotFound, ServerFault, TooLarge, Unavailable
+from luml_app.web import bodies
 from luml_app.web.errors import body_of, status_of
 from luml_app.web.house import House
 from luml_app.web.metrics import REQUESTS, SECONDS
@@ -90,6 +91,7 @@ class OperationHandler(JsonHandler):
         # Tornado's own limit would end the connection without a word.
         connection: Any = self.request.connection
         connection.set_max_body_size(sys.maxsize)
+        connection.set_body_timeout(bodies.SECONDS)
         if announced.isdigit() and int(announced) > self._left:
             self._refuse_body()
 
@@ -100,11 +102,19 @@ class OperationHandler(JsonHandler):
         self._left -= len(chunk)
         if self._left < 0:
             self._refuse_body()
-        elif self._room.take(len(chunk)):
-            self._taken += len(chunk)
+        elif self._make_room():
             self._pieces.append(chunk)
         else:
             self._end(Unavailable("Too many large bodies arrive at once; try again in a moment.", retry_after=1))
+
+    def _make_room(self) -> bool:
+        """Take the room that what has arrived of the body needs; whether there is as much."""
+        arrived = self.house.settings.max_body_bytes - self._left
+        more = max(0, arrived - bodies.SMALL) - self._taken
+        if not self._room.take(more):
+            return False
+        self._taken += more
+        return True
 
     def _refuse_body(self) -> None:
         limit = self.house.settings.max_body_bytes

@@ -7,13 +7,16 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
+from luml_app.web import bodies
 from tests.benchmarks.measuring import Platform
 from tests.cast import key_of
+from tests.serving import RunningServer, until
 
 MEGABYTE = b" " * 2**20
 LIMIT = 8 * 2**20
@@ -93,3 +96,24 @@ def test_what_was_taken_is_given_back(platform: Platform) -> None:
             connection.sendall(b"PATCH /v1/auth/users/me HTTP/1.1\r\nHost: x\r\nContent-Length: 8388608\r\n\r\n")
             connection.sendall(MEGABYTE * 7)
     assert send(platform, 7, announced=True, key=key_of("alice")) == 422
+
+
+def test_large_bodies_that_do_not_end_keep_nobody_out(platform: Platform) -> None:
+    """Strangers fill all the room there is, and wait."""
+    host, port = platform.address.removeprefix("http://").split(":")
+    head = f"PATCH /v1/auth/users/me HTTP/1.1\r\nHost: {host}\r\nContent-Length: {LIMIT}\r\n\r\n".encode()
+    with ExitStack() as stack:
+        for _ in range(6):
+            connection = stack.enter_context(socket.create_connection((host, int(port)), timeout=60))
+            with suppress(OSError):  # refused, for want of room
+                connection.sendall(head + b" " * (LIMIT - 1))
+        until(lambda: send(platform, 7, announced=True, key=key_of("alice")) in {503, None}, "the room is full")
+        answer = platform.http.patch("/v1/auth/users/me", json={"full_name": "Alice"})
+        assert answer.status_code == 200
+
+
+def test_a_body_that_does_not_arrive_is_given_up(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "SECONDS", 0.2)
+    with socket.create_connection((server.house.settings.host, server.port), timeout=60) as connection:
+        connection.sendall(b"PATCH /v1/auth/users/me HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        assert connection.recv(100) == b""
