@@ -21,7 +21,7 @@ from luml_app.schemas.errors import Conflict, Invalid, LumlError, Unauthenticate
 from luml_app.web.errors import status_of
 from luml_app.web.house import House
 from luml_app.web.paths import OperationPaths
-from luml_app.web.principal import check_origin, credentials_of
+from luml_app.web.principal import check_origin, comes_from_elsewhere, credentials_of
 from luml_app.web.rest import OperationHandler, set_cookies
 
 _POLICY = (
@@ -138,7 +138,12 @@ class Login(Page):
     async def get(self) -> None:
         """The form; with ``?token=`` sign in by the link; with a refresh token that is still good, quietly."""
         token = self.get_query_argument("token", None)
-        if token:
+        if token and comes_from_elsewhere(self.request):
+            # Who is led here unawares would be signed in as somebody else, and leave what is theirs there.
+            lead = "A page elsewhere has led you to a link that signs you in. Go on only if the link is yours."
+            fields = {"head": "Sign in by a link", "lead": lead, "url": own_page(self.request.uri or HOME)}
+            write_page(self, "onward", {**fields, "button": "Sign in"})
+        elif token:
             await self._enter_by_link(token)
         elif not (credentials_of(self.request).refresh_token and await self._go_on()):
             await self.show(**self.asked())
@@ -188,7 +193,11 @@ class Logout(Page):
     """End the session."""
 
     async def get(self) -> None:
-        """Revoke the session, forget the cookies, and show the form again."""
+        """Revoke the session, forget the cookies, and show the form again; ask first who is led here from elsewhere."""
+        if comes_from_elsewhere(self.request):
+            fields = {"head": "Sign out?", "lead": "A page elsewhere has led you here.", "url": "/logout"}
+            write_page(self, "onward", {**fields, "button": "Sign out"})
+            return
         await self.call("auth.logout")
         for cookie in (ACCESS, REFRESH):
             self.clear_cookie(cookie, path="/")

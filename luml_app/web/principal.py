@@ -43,6 +43,11 @@ def check_origin(request: HTTPServerRequest, *, reads: bool | None = None) -> No
         raise Forbidden("This request comes from another site; with cookies only the platform's own pages may write.")
 
 
+def comes_from_elsewhere(request: HTTPServerRequest) -> bool:
+    """Whether the browser says that a page of another site has led it here."""
+    return request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}
+
+
 def _bearer(request: HTTPServerRequest) -> str | None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None

@@ -13,6 +13,7 @@ import httpx
 import psutil
 import pytest
 
+from luml_app.core.scope import Credentials
 from luml_app.web.house import House
 from tests.api.stage import SATELLITE_TOKEN, Stage, announced
 from tests.cast import PASSWORD, Cast, Person
@@ -347,6 +348,23 @@ class TestLoginPage:
         anyone.cookies.clear()
         assert anyone.get(link).status_code == 401
         assert not anyone.cookies
+
+    @pytest.mark.parametrize("site", ["cross-site", "same-site"])
+    def test_nobody_is_signed_in_or_out_by_a_page_elsewhere(
+        self, anyone: httpx.Client, stage: Stage, alice: Person, site: str
+    ) -> None:
+        anyone.post("/login", data={"email": alice.email, "password": PASSWORD})
+        mallorys, led = (
+            stage.house.api(Credentials(user_id=stage.cast.bob.id)).auth.create_link().path,
+            {"Sec-Fetch-Site": site},
+        )
+        for path in (mallorys, "/logout"):
+            answer = anyone.get(path, headers=led)
+            assert (answer.status_code, f'href="{path}"' in answer.text) == (200, True)
+            assert anyone.get("/v1/auth/users/me").json()["email"] == alice.email
+        # Who has read the page, and goes on, comes from here.
+        anyone.get(mallorys, headers={"Sec-Fetch-Site": "same-origin"})
+        assert anyone.get("/v1/auth/users/me").json()["email"] == "bob@example.org"
 
     def test_a_refresh_token_signs_in_quietly(self, anyone: httpx.Client, alice: Person) -> None:
         anyone.post("/login", data={"email": alice.email, "password": PASSWORD})
