@@ -123,7 +123,9 @@ class Accounts(Resource):
             "furnished": exists(select(1).where(inside, orbits.c.deleting_since.is_(None))),
             "being_emptied": or_(exists(select(1).where(inside)), _doomed_in(o)),
         }
-        self.db.execute(select(o.c.id).where(o.c.id.in_(owned)).order_by(o.c.id).with_for_update())
+        # With their owners: who stays behind as one must not cease to be one in this moment.
+        owners = select(m.c.id).join(o, o.c.id == m.c.organization_id).where(o.c.id.in_(owned), m.c.role == "owner")
+        self.db.execute(owners.order_by(o.c.id, m.c.id).with_for_update())
         mine = (o.c.id.in_(owned), o.c.deleting_since.is_(None), ~another_owner)
         query = select(o.c.id, o.c.name, *(fact.label(name) for name, fact in facts.items())).where(*mine)
         rows = self.db.execute(query.order_by(o.c.name, o.c.id)).all()

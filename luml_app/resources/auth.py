@@ -15,6 +15,7 @@ from luml_app.core.prepared import Prepared
 from luml_app.core.throttle import SIGN_IN, TOKENS
 from luml_app.resources.account_mails import tell_of_new_password
 from luml_app.resources.changes import sent
+from luml_app.resources.membership import check_person
 from luml_app.resources.sessions import (
     add_session,
     end_sessions,
@@ -60,6 +61,8 @@ class Auth(Resource):
     @operation("POST /v1/auth/links")
     def create_link(self) -> LoginLink:
         """Make a one-time link that signs its bearer in as oneself, in a session of its own."""
+        # Its keys are what its organization sees and takes away; a session would go on behind their back.
+        check_person(self.scope.caller.service_of, "sign in by browser")
         token, session_id = new_token(), new_id()
         row = token_row(self.scope, token, "link", LINK_SECONDS)
         add_session(self.scope, session_id, self.scope.user_id, row)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from luml_app.core import tables as t
 from luml_app.core.scope import Credentials
@@ -18,6 +19,7 @@ from tests.api.cases import OPERATIONS
 from tests.api.stage import Stage, announced, mark_uploaded
 from tests.api.together import MANY, set_limit, together
 from tests.cast import PASSWORD
+from tests.serving import until
 
 
 @pytest.fixture
@@ -99,6 +101,22 @@ def test_a_link_signs_in_once(stage: Stage) -> None:
     token = stage.alice.auth.create_link().path.partition("token=")[2]
     answers = together(lambda _: stage.house.service.call(Request(OPERATIONS["auth.use_link"], query={"token": token})))
     assert answers.count(Unauthenticated) == MANY - 1
+
+
+def test_an_owner_does_not_leave_to_one_who_ceases_to_be_one(stage: Stage) -> None:
+    m, here, bob = t.organization_members, stage.cast.here.organization_id, stage.cast.bob.id
+    waiting = text("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+    bobs = (m.c.organization_id == here) & (m.c.user_id == bob)
+    with stage.house.database.write() as db:
+        db.execute(update(m).where(bobs).values(role="owner"))
+    with ThreadPoolExecutor(1) as pool:
+        with stage.house.database.write() as db:
+            db.execute(update(m).where(bobs).values(role="member"))
+            leaving = pool.submit(stage.alice.accounts.delete_me)
+            with stage.house.database.read() as watch:
+                until(lambda: leaving.done() or watch.scalar(waiting), "Alice's deletion waits for the change")
+        with pytest.raises(Conflict, match="only owner"):
+            leaving.result(timeout=60)
 
 
 def test_an_artifact_is_either_used_or_deleted(stage: Stage) -> None:

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from luml_app.core.resolving import resolve
 from luml_app.core.scope import Credentials
+from luml_app.resources.identities import Identities
 from luml_app.schemas.errors import Conflict, Forbidden, Invalid, LimitReached, NotFound, Unauthenticated
+from luml_app.schemas.identities import IdentityLink
 from tests.api.stage import Stage, announced
 from tests.api.together import set_limit
 
@@ -98,6 +101,17 @@ def test_it_has_no_password(stage: Stage, program: Any, knave: Any) -> None:
     for password in ("", "off with their heads"):
         with pytest.raises((Unauthenticated, Forbidden, Invalid)):
             stage.house.api(Credentials()).auth.signin(email=knave.email, password=password)
+
+
+def test_it_leaves_no_way_in_behind(stage: Stage, program: Any) -> None:
+    """Whoever had a key of it keeps nothing that outlives the key."""
+    with pytest.raises(Conflict, match="sign in by browser"):
+        program.auth.create_link()
+    house, who = stage.house, program.credentials
+    with house.database.write() as db:  # past the provider, which is asked before
+        scope = resolve(db, house.service.operations["identities.link"], who, {}, house.keys, house.settings)
+        with pytest.raises(Conflict, match="sign in by browser"):
+            Identities(scope).link(body=IdentityLink(provider="oidc"))
 
 
 def test_it_owns_nothing_and_goes_nowhere(stage: Stage, here: Any, knave: Any, program: Any) -> None:
