@@ -15,11 +15,13 @@ from sqlalchemy import select
 
 from luml_app.core import tables as t
 from luml_app.core.scope import Credentials
+from luml_app.resources.buckets import PROBES_AT_ONCE
 from luml_app.schemas.errors import Conflict, Invalid, Unavailable
-from luml_app.storage import remote
+from luml_app.storage import remote, requests
 from luml_app.storage.errors import BucketRefused
 from luml_app.web.house import House
 from tests.api.stage import Stage, announced
+from tests.api.together import MANY, together
 from tests.buckets import CREDENTIALS, Service, s3_client
 
 KEY = "c2VjcmV0IG9mIHRoZSBhY2NvdW50"
@@ -215,6 +217,16 @@ def test_a_silent_bucket_is_not_waited_for_long(
         with pytest.raises(Unavailable, match="does not answer"):
             look_into(alices, stage, bucket)
         assert len(connections) == 1, "who comes right after does not wait, too"
+
+
+def test_few_probes_run_at_once(alices: Any, organization: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody tries a bucket that never answers, many times at once; that holds a few threads of the server."""
+    monkeypatch.setattr(requests, "SECONDS", 5.0)
+    with listening() as (port, connections):
+        bucket = alices.buckets.create(organization, **(S3 | {"endpoint": f"http://127.0.0.1:{port}"}))
+        answers = together(lambda _: alices.buckets.probe(organization, bucket.id))
+        assert len(connections) == PROBES_AT_ONCE
+    assert answers.count(Unavailable) == MANY - PROBES_AT_ONCE
 
 
 def test_a_service_that_is_something_else(alices: Any, stage: Stage, organization: Any) -> None:
