@@ -29,6 +29,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from luml_app.core import tables as t
+from luml_app.resources.sizes import VALUES_BYTES, check_size
 from luml_app.schemas.errors import Invalid
 from luml_app.schemas.filters import MAX_NAME, TEXT_COMPARED
 
@@ -38,10 +39,11 @@ GROUPS = {"metrics": "extra_values", "params": "params"}
 """The column of each group of values, by the word that stands before the dot in filters and sorts."""
 
 
-def check_count(values: dict[str, Any], field: str) -> None:
-    """Raise Invalid for more values than an artifact may have of one group."""
+def check_values(values: dict[str, Any], field: str) -> None:
+    """Raise Invalid for more values, or larger ones, than an artifact may have of one group."""
     if len(values) > MAX_VALUES:
         raise Invalid.field(field, f"These are {len(values)} values; an artifact may have {MAX_VALUES}.")
+    check_size(values, field, VALUES_BYTES)
 
 
 def insert_values(artifacts: CTE) -> CTE:
@@ -55,7 +57,7 @@ def sent_values(body: Any) -> dict[str, Changes]:
     sent = {group: getattr(body, group) for group in GROUPS}
     found = {group: values for group, values in sent.items() if isinstance(values, dict) and values}
     for group, values in found.items():
-        check_count(values, group)
+        check_values(values, group)
     return found
 
 

@@ -18,13 +18,20 @@ from luml_app.core.operations import Resource, operation
 from luml_app.core.prepared import Prepared
 from luml_app.core.scope import Found
 from luml_app.resources.artifact_search import Wanted, find_page
-from luml_app.resources.artifact_values import check_count, insert_values, merge_values, old_values, sent_values
+from luml_app.resources.artifact_values import (
+    GROUPS,
+    check_values,
+    insert_values,
+    merge_values,
+    old_values,
+    sent_values,
+)
 from luml_app.resources.batches import REMEMBERED, move, remove
 from luml_app.resources.changes import sent
 from luml_app.resources.collections import collection_of
 from luml_app.resources.deployments import deployments_as_json, deployments_of_artifact
 from luml_app.resources.limits import check_limit
-from luml_app.resources.manifests import type_of
+from luml_app.resources.manifests import BULK, type_of
 from luml_app.resources.purging import bury_tombstones, doom, queue_purge
 from luml_app.schemas.artifacts import (
     Artifact,
@@ -75,8 +82,8 @@ class Artifacts(Resource):
             raise BadRequest(
                 f"This collection is for {collection.type.replace('_', ' and ')} artifacts, not for a {kind}."
             )
-        check_count(body.extra_values, "extra_values")
-        check_count(body.params, "params")
+        check_values(body.extra_values, "extra_values")
+        check_values(body.params, "params")
         check_limit(self.scope, "artifacts")
         row = self._insert(body, kind)
         self.scope.record("artifact.create", row.id, after={"name": row.name, "type": kind, "size": row.size})
@@ -170,6 +177,8 @@ class Artifacts(Resource):
         row = self.db.execute(merge_values(done, values) if values else done).one_or_none()
         if row is None:
             raise Conflict("The artifact's status changed in the same moment; look again.")
+        for group in values:  # what was there, and what has come to it
+            check_values(getattr(row, GROUPS[group]), group)
         self.scope.record("artifact.update", row.id, before=before | old_values(one, values), after=changed | values)
         return artifact_of(row)
 
@@ -379,7 +388,7 @@ def _suffix(file_name: str) -> str:
     return found.group() if found else ""
 
 
-_BULKY: dict[str, Any] = {"inputs": [], "outputs": [], "dynamic_attributes": [], "env_vars": []}
+_BULKY: dict[str, Any] = {name: [] for name in BULK["model"]}
 
 
 @cache

@@ -15,6 +15,7 @@ from luml_app.core.paths import in_living_collection
 from luml_app.core.prepared import Prepared
 from luml_app.jobs.queue import cancel_queued, enqueue, new_job
 from luml_app.resources.changes import sent
+from luml_app.resources.sizes import check_size
 from luml_app.resources.tasks import task_of
 from luml_app.schemas.deployments import Deployment, DeploymentBase, DeploymentCreate, DeploymentUpdate, Revision
 from luml_app.schemas.errors import Conflict, NotFound
@@ -31,6 +32,8 @@ class Deployments(Resource):
     @operation(f"POST {_ORBIT}/deployments", needs="deployment:create")
     def create(self, body: DeploymentCreate) -> Deployment:
         """Deploy an uploaded model on a paired satellite; the satellite takes it from there."""
+        for name in ("satellite_parameters", "env_variables", *_SECRETS):
+            check_size(getattr(body, name), name)
         parts = self._parts(body)
         _check_secrets(body, parts.secrets)
         _check_parts(parts)
@@ -54,6 +57,7 @@ class Deployments(Resource):
         """Change name, description, tags or the secrets of dynamic attributes."""
         one, d = self.scope.row(t.deployments), t.deployments
         if refers := _secrets_of(body):
+            check_size(body.dynamic_attributes_secrets, "dynamic_attributes_secrets")
             _check_secrets(body, self.db.scalar(select(_held(self.scope.orbit_id, refers))))
         before, changed = difference(one.columns, _texts(sent(body, d)))
         if changed:

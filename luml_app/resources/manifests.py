@@ -7,7 +7,12 @@ from typing import Any
 import msgspec
 
 from luml_app.core.service import problem_of
+from luml_app.resources.sizes import check_size
 from luml_app.schemas.errors import BadRequest, Invalid
+
+_OF_DATA = ("payload",)
+BULK = {"model": ("inputs", "outputs", "dynamic_attributes", "env_vars"), "dataset": _OF_DATA, "experiment": _OF_DATA}
+"""What lists leave out of the manifest of an artifact of each type."""
 
 
 class _ModelManifest(msgspec.Struct):
@@ -48,6 +53,8 @@ def type_of(manifest: dict[str, Any], declared: str | None = None) -> str:
         raise Invalid.field("manifest.artifact_type", f"{kind!r} is not model, dataset or experiment.")
     if declared is not None and declared != kind:
         raise BadRequest(f"The artifact is declared as a {declared}, but its manifest says that it is a {kind}.")
+    listed = {name: value for name, value in manifest.items() if name not in BULK[kind]}
+    check_size(listed, "manifest", remedy=f"all but {' and '.join(BULK[kind])} is shown in lists")
     return kind
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from luml_app.schemas.errors import BadRequest, Conflict, Invalid, NotFound
 from luml_app.web.house import House
-from tests.api.stage import DATASET_MANIFEST, Stage, announced
+from tests.api.stage import DATASET_MANIFEST, MODEL_MANIFEST, Stage, announced
 from tests.serving import RunningServer, until
 
 CONTENT = b"mock turtle soup " * 1000
@@ -159,6 +159,40 @@ def test_what_contradicts_itself_is_refused(
 ) -> None:
     with pytest.raises(error):
         alices.artifacts.create(*collection, **announced(**body))
+
+
+LARGE = "x" * 2**20
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("manifest", MODEL_MANIFEST | {"description": LARGE}),
+        ("manifest", MODEL_MANIFEST | {"anything": [LARGE]}),
+        ("manifest", DATASET_MANIFEST | {"artifact_type": "model", "payload": {"one": LARGE}}),
+        ("extra_values", {"one": LARGE}),
+        ("params", {"one": LARGE}),
+    ],
+)
+def test_what_lists_show_is_not_large(stage: Stage, collection: tuple[Any, ...], field: str, value: Any) -> None:
+    """A hundred of them come back in one page."""
+    with pytest.raises(Invalid) as caught:
+        stage.alice.artifacts.create(*collection, **announced(**{field: value}))
+    assert caught.value.problems[0].loc == ["body", field]
+
+
+def test_values_do_not_grow_beyond_their_limits_step_by_step(stage: Stage, collection: tuple[Any, ...]) -> None:
+    one = stage.alice.artifacts.create(*collection, **announced()).artifact.id
+    for third in "abc":
+        values = {f"{third}{number}": "x" * 200 for number in range(1800)}
+        if third != "c":
+            stage.alice.artifacts.update(*collection, one, params=values)
+    with pytest.raises(Invalid, match="5400 values"):
+        stage.alice.artifacts.update(*collection, one, params=values)
+    stage.alice.artifacts.update(*collection, one, params={"a": "x" * 2**18})
+    with pytest.raises(Invalid, match="bytes"):
+        stage.alice.artifacts.update(*collection, one, params={"b": "x" * 2**18})
+    assert len(stage.alice.artifacts.get(*collection, one).params) == 3601
 
 
 def test_a_collection_admits_its_own_kinds(api: Any, stage: Stage) -> None:

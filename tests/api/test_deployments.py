@@ -12,7 +12,7 @@ from sqlalchemy import func, select, text, update
 
 from luml_app.core import tables as t
 from luml_app.core.scope import Credentials
-from luml_app.schemas.errors import Conflict, Forbidden, NotFound
+from luml_app.schemas.errors import Conflict, Forbidden, Invalid, NotFound
 from tests.api.stage import CAPABILITIES, INFERENCE_KEY, SATELLITE_TOKEN, Stage, announced
 from tests.serving import RunningServer, until
 
@@ -135,6 +135,13 @@ def test_a_satellite_must_be_able(stage: Stage, change: dict[str, Any], said: st
     parts = {name: stage.ids[name] for name in ("satellite_id", "artifact_id")}
     with pytest.raises(Conflict, match=said):
         stage.alice.deployments.create(*stage.path(), **parts, name="Pythia")
+
+
+def test_its_settings_are_not_large(stage: Stage) -> None:
+    """All deployments of an orbit come back in one list."""
+    parts = {"artifact_id": stage.ids["artifact_id"], "satellite_id": stage.ids["satellite_id"]}
+    with pytest.raises(Invalid, match="bytes"):
+        stage.alice.deployments.create(*stage.path(), **parts, name="Pythia", env_variables={"A": "x" * 2**20})
 
 
 def test_only_an_uploaded_model_is_deployed(stage: Stage) -> None:
