@@ -254,7 +254,7 @@ class TestForgottenPasswords:
             api.call(Request(api.operations["accounts.forgot_password"], body={"email": cast.alice.email}))
         while house.housekeeper.run_due():
             pass
-        assert len(box.mails) == 5
+        assert [mail["to"] for mail in box.mails].count(cast.alice.email) == 5  # beside an invite of the stage
 
 
 class TestTheEnd:
