@@ -193,6 +193,16 @@ def test_pairing_and_its_status(stage: Stage, api: Any) -> None:
     assert api.satellites.get(*one).status == "active"
 
 
+@pytest.mark.parametrize(("seconds", "written"), [(10, False), (16, True)])
+def test_last_seen_is_written_every_15_seconds_at_most(seconds: int, written: bool, stage: Stage) -> None:
+    satellite = stage.path("satellite_id")
+    with stage.house.database.write() as db:
+        db.execute(update(t.satellites).values(last_seen_at=func.now() - timedelta(seconds=seconds)))
+    before = stage.alice.satellites.get(*satellite).last_seen_at
+    stage.satellite.agent.tasks()
+    assert (stage.alice.satellites.get(*satellite).last_seen_at > before) is written
+
+
 def test_kinds_of_keys_do_not_mix(stage: Stage) -> None:
     with pytest.raises(Forbidden):
         stage.alice.agent.tasks()
