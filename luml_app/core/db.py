@@ -29,10 +29,11 @@ def _dumps(value: Any) -> str:
 class Database:
     """A pool of connections to the registry's database.
 
-    Nothing connects before the first use. Raises ConfigurationError for an address that is none.
+    Nothing connects before the first use. A statement that takes longer than `statement_seconds` is ended (0: none
+    is). Raises ConfigurationError for an address that is none.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    def __init__(self, url: str, *, pool_size: int = 10, statement_seconds: int = 0) -> None:
         self.url = _psycopg_url(url)
         self.pool_size = pool_size
         self.engine = create_engine(
@@ -41,6 +42,7 @@ class Database:
             max_overflow=0,
             pool_timeout=10,
             pool_pre_ping=False,
+            connect_args={"options": f"-c statement_timeout={statement_seconds}s"} if statement_seconds else {},
             json_serializer=_dumps,
             json_deserializer=msgspec.json.decode,
         )

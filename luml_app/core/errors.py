@@ -45,12 +45,15 @@ def translated(error: DBAPIError) -> LumlError | None:
         return Conflict("Something that this refers to has been deleted meanwhile.")
     if isinstance(error, DataError):
         return Invalid(f"A value cannot be stored: {str(error.orig).splitlines()[0]}")
+    if _state(error) == _TOOK_TOO_LONG:
+        return Unavailable("This takes the database longer than a request may; ask for less at once.")
     if _state(error) in _IN_EACH_OTHERS_WAY:
         return Unavailable("Somebody else changed the same objects; try again.", retry_after=1)
     return None
 
 
 _MISSING_PARENT = "23503"  # foreign_key_violation
+_TOOK_TOO_LONG = "57014"  # query_canceled
 _IN_EACH_OTHERS_WAY = {"40001", "40P01", "55P03"}  # serialization_failure, deadlock_detected, lock_not_available
 
 

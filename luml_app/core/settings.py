@@ -36,6 +36,7 @@ class Settings:
     secret_keys: str | None = field(default=None, repr=False)
     private_buckets: str = "allow"
     pool_size: int = 10
+    statement_seconds: int = 30
     access_token_seconds: int = 3 * 3600
     refresh_token_seconds: int = 7 * 24 * 3600
     signed_url_seconds: int = 3600

@@ -48,7 +48,8 @@ class House:
         """Put the parts together. Raises ConfigurationError without a database address, or for a wrong setting."""
         check_mail_settings(settings)
         providers(settings)
-        database = Database(settings.database_url or "", pool_size=settings.pool_size)
+        size, patience = settings.pool_size, settings.statement_seconds
+        database = Database(settings.database_url or "", pool_size=size, statement_seconds=patience)
         hub = Hub()
         # As many threads as connections: a thread that would only wait for a connection is of no use.
         threads = ThreadPoolExecutor(settings.pool_size, thread_name_prefix="luml-operation")

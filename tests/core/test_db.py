@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, DBAPIError
 
 from luml_app.core.db import CHANNEL, Database, Listener
+from luml_app.core.errors import translated
 from luml_app.schemas.errors import Unavailable
+from luml_app.web.house import House
 from tests.serving import until
 
 
@@ -116,3 +118,12 @@ class TestListener:
         until(lambda: len(heard) == 2, "it hears")
         assert heard == ["", "kept"]
         listener.stop()
+
+
+def test_a_statement_that_takes_too_long_is_ended(build_house: Callable[..., House]) -> None:
+    database = build_house(statement_seconds=1).database
+    with pytest.raises(DBAPIError) as caught, database.read() as db:
+        db.execute(text("SELECT pg_sleep(60)"))
+    assert isinstance(translated(caught.value), Unavailable)
+    with database.read() as db:
+        assert db.scalar(text("SELECT 1")) == 1
