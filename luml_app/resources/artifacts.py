@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import bindparam, case, func, insert, literal, select, true, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import bindparam, func, insert, select, true, update
 
 from luml_app.core import tables as t
 from luml_app.core.events import difference
@@ -17,6 +15,7 @@ from luml_app.core.ids import new_id
 from luml_app.core.operations import Resource, operation
 from luml_app.core.prepared import Prepared
 from luml_app.core.scope import Found
+from luml_app.resources.artifact_rows import listed_artifact, slim_artifacts
 from luml_app.resources.artifact_search import Wanted, find_page
 from luml_app.resources.artifact_values import (
     GROUPS,
@@ -29,9 +28,9 @@ from luml_app.resources.artifact_values import (
 from luml_app.resources.batches import REMEMBERED, move, remove
 from luml_app.resources.changes import sent
 from luml_app.resources.collections import collection_of
-from luml_app.resources.deployments import deployments_as_json, deployments_of_artifact
+from luml_app.resources.deployments import deployments_of_artifact
 from luml_app.resources.limits import check_limit
-from luml_app.resources.manifests import BULK, type_of
+from luml_app.resources.manifests import type_of
 from luml_app.resources.purging import bury_tombstones, doom, queue_purge
 from luml_app.schemas.artifacts import (
     Artifact,
@@ -41,7 +40,6 @@ from luml_app.schemas.artifacts import (
     ArtifactCreate,
     ArtifactCreated,
     ArtifactDetails,
-    ArtifactListed,
     ArtifactMove,
     ArtifactPage,
     ArtifactsChanged,
@@ -131,8 +129,8 @@ class Artifacts(Resource):
             cursor=cursor,
             with_total=with_total,
         )
-        rows, following, total = find_page(self.db, wanted, _slim())
-        return ArtifactPage(items=[_listed(row) for row in rows], cursor=following, total=total)
+        rows, following, total = find_page(self.db, wanted, slim_artifacts())
+        return ArtifactPage(items=[listed_artifact(row) for row in rows], cursor=following, total=total)
 
     @operation(f"GET {_ORBIT}/artifacts/{{artifact_id}}", needs="artifact:read", whole=True)
     def find(self) -> Artifact:
@@ -386,26 +384,3 @@ def _plain(row: Any) -> dict[str, Any]:
 def _suffix(file_name: str) -> str:
     found = re.search(r"\.[A-Za-z0-9]{1,16}$", file_name)
     return found.group() if found else ""
-
-
-_BULKY: dict[str, Any] = {name: [] for name in BULK["model"]}
-
-
-@cache
-def _slim() -> Any:
-    """Columns of a list: a manifest without its bulk still has the shape that clients check, and no file index."""
-    a = t.artifacts
-    bulk = case((a.c.type == "model", literal(_BULKY, JSONB)), else_=literal({"payload": {}}, JSONB))
-    columns = [column for column in a.c if column.name not in {"manifest", "file_index"}]
-    manifest = a.c.manifest.op("||")(bulk).label("manifest")
-    collection_name = t.collections.c.name.label("collection_name")
-    query = select(*columns, manifest, collection_name, deployments_as_json(a.c.id).label("deployments"))
-    return query.join(t.collections, t.collections.c.id == a.c.collection_id)
-
-
-_OWN = [name for name in ArtifactListed.__struct_fields__ if name not in {"file_index", "deployments"}]
-
-
-def _listed(row: Any) -> ArtifactListed:
-    deployments = msgspec.convert(row.deployments or [], Deployments)
-    return ArtifactListed(**{name: getattr(row, name) for name in _OWN}, deployments=deployments)
