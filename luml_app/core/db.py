@@ -42,7 +42,7 @@ class Database:
             max_overflow=0,
             pool_timeout=10,
             pool_pre_ping=False,
-            connect_args={"options": f"-c statement_timeout={statement_seconds}s"} if statement_seconds else {},
+            connect_args=_options(self.url, statement_seconds),
             json_serializer=_dumps,
             json_deserializer=msgspec.json.decode,
         )
@@ -87,6 +87,14 @@ def _psycopg_url(url: str) -> str:
     if parsed.get_backend_name() not in {"postgresql", "postgres"}:
         raise ConfigurationError(f"LUML_DATABASE_URL names {parsed.get_backend_name()!r}; LUML needs PostgreSQL.")
     return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def _options(url: str, statement_seconds: int) -> dict[str, str]:
+    """What each connection sets, beside what the address sets itself."""
+    if not statement_seconds:
+        return {}
+    own = make_url(url).query.get("options", "")
+    return {"options": f"{own} -c statement_timeout={statement_seconds}s".strip()}
 
 
 @contextmanager

@@ -316,7 +316,9 @@ class Artifacts(Resource):
         queue_purge(self.db, {one.bucket_secret_id})
 
 
-_GIVEN = tuple(column.name for column in t.artifacts.c if column.server_default is None and column.name != "updated_at")
+_FILLED = {"created_at", "updated_at", "upload_ids"}
+"""What a new artifact's row gets from the database itself."""
+_GIVEN = tuple(name for name in t.artifacts.c.keys() if name not in _FILLED)  # noqa: SIM118 - no dict
 _DOCUMENTS = ("manifest", "file_index", "extra_values", "params")
 
 

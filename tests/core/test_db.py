@@ -127,3 +127,11 @@ def test_a_statement_that_takes_too_long_is_ended(build_house: Callable[..., Hou
     assert isinstance(translated(caught.value), Unavailable)
     with database.read() as db:
         assert db.scalar(text("SELECT 1")) == 1
+
+
+def test_the_address_may_set_options_of_its_own(build_house: Callable[..., House], database_url: str) -> None:
+    mark = "&" if "?" in database_url else "?"
+    own = f"{database_url}{mark}options=-c%20search_path%3Dpublic,pg_temp"
+    with build_house(database_url=own, statement_seconds=7).database.read() as db:
+        assert db.scalar(text("SHOW search_path")) == "public,pg_temp"
+        assert db.scalar(text("SHOW statement_timeout")) == "7s"

@@ -21,7 +21,7 @@ import psutil
 ROOT = Path(__file__).parents[2]
 GONE = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess)
 # What would make a fresh home less fresh: settings of ours, and what the outer make and Python hand down.
-_NOT_THEIRS = re.compile(r"LUML_|SATELLITE_|MAKE|MFLAGS|PYTHON|PYTEST|VIRTUAL_ENV|XDG_")
+_NOT_THEIRS = re.compile(r"LUML_|SATELLITE_|MAKE|MFLAGS|ARGS$|PYTHON|PYTEST|VIRTUAL_ENV|XDG_")
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = 180.0) -> Any:
