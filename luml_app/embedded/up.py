@@ -228,14 +228,18 @@ def _gateway_port(settings: Settings, known: Satellite) -> int:
     """The port that the satellite had before, so that addresses of deployments stay good; else the one after ours."""
     before = urlsplit(known.base_url or "").port
     for port in (before, settings.port + 1):
-        if port and port < 65536 and _is_free("127.0.0.1", port):
+        if port and port < 65536 and is_free("127.0.0.1", port):
             return port
     return 0
 
 
-def _is_free(host: str, port: int) -> bool:
-    with closing(socket.socket()) as probe:
-        return probe.connect_ex((host, port)) != 0
+def is_free(host: str, port: int) -> bool:
+    """Whether somebody may listen there. A port may be taken although nobody listens: by a connection from here."""
+    try:
+        with closing(socket.create_server((host, port))):
+            return True
+    except OSError:
+        return False
 
 
 class _Pairing:

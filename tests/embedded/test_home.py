@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from luml_app.embedded.home import Home, HomeError
+from luml_app.embedded.up import is_free
 
 HOLD = """
 import signal, sys
@@ -85,3 +88,13 @@ def test_a_read_only_home_is_one_sentence(read_only: Path) -> None:
 def test_a_full_disk_is_one_sentence(full_disk: Path) -> None:
     with pytest.raises(HomeError, match=r"The disk is full: LUML cannot write to .*; free some space"):
         Home(full_disk).prepare()
+
+
+def test_a_port_that_a_connection_has_is_not_free() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        address = server.getsockname()
+        with closing(socket.create_connection(address)) as outgoing:
+            taken = outgoing.getsockname()[1]
+            assert not is_free("127.0.0.1", taken)
+        assert not is_free("127.0.0.1", address[1])
+    assert is_free("127.0.0.1", address[1])
