@@ -43,20 +43,15 @@ class Window:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self.slices: deque[Slice] = deque(maxlen=SLICES)
-        self.total = 0
-        self.total_errors = 0
-        self.last = clock()
 
     def note(self, seconds: float, *, failed: bool) -> None:
         """One request has been answered, or has failed, after so long."""
-        self.last = now = self.clock()
+        now = self.clock()
         if not self.slices or now - self.slices[-1].begins >= SLICE_SECONDS:
             self.slices.append(Slice(now))
         current = self.slices[-1]
         current.requests += 1
         current.errors += failed
-        self.total += 1
-        self.total_errors += failed
         bucket = _bucket(seconds)
         current.latencies[bucket] = current.latencies.get(bucket, 0) + 1
 
