@@ -13,17 +13,15 @@ from typing import Any
 import msgspec
 
 from . import openapi
-from .inputs import InvalidInput, check_request
+from .exchange import Protocol, Refusal, Reply, Request, refuse
 from .model import LoadedModel, ModelSlot
-from .outputs import encode
+from .protocols import protocol_at
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-Answer = tuple[int, bytes]
 
 ENCODE = msgspec.json.Encoder().encode
-DECODE = msgspec.json.Decoder().decode
 
 
 class BodyTooLarge(Exception):  # noqa: N818
@@ -50,72 +48,69 @@ class ModelApp:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        try:
-            status, body = await self.answer(scope["method"], scope["path"], receive)
-        except BodyTooLarge:
-            status, body = problem(413, f"The body is larger than {self.body_limit} bytes")
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        reply = await self.answer(scope, receive)
+        headers = [
+            (b"content-type", reply.content_type),
+            (b"content-length", str(len(reply.body)).encode()),
+            *reply.headers,
+        ]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": reply.body})
 
-    async def answer(self, method: str, path: str, receive: Receive) -> Answer:
+    async def answer(self, scope: Scope, receive: Receive) -> Reply:
         """Route by path; every path knows one method."""
-        if path == "/compute":
-            return await self.compute(receive) if method == "POST" else problem(405, "Use POST")
+        path, method = scope["path"], scope["method"]
+        if protocol := protocol_at(path):
+            return await self.compute(protocol, scope, receive) if method == "POST" else problem(405, "Use POST")
         if method != "GET":
             return problem(405, "Use GET") if path in {"/healthz", *self.reads} else problem(404, "Not found")
         if path == "/healthz":
             return self.health()
         if path in self.reads:
-            return (200, ENCODE(self.reads[path](self.slot.model))) if self.slot.model else self.not_ready()
+            return Reply(200, ENCODE(self.reads[path](self.slot.model))) if self.slot.model else self.not_ready(refuse)
         return problem(404, "Not found")
 
-    def health(self) -> Answer:
+    def health(self) -> Reply:
         """200 once the model is ready; 503 while it loads and when it failed, with the end of the traceback."""
         state = {"status": self.slot.state}
         if self.slot.error:
             state["error"] = self.slot.error
-        return (200 if self.slot.state == "ready" else 503), ENCODE(state)
+        return Reply(200 if self.slot.state == "ready" else 503, ENCODE(state))
 
-    def not_ready(self) -> Answer:
+    def not_ready(self, told: Callable[[Refusal], Reply]) -> Reply:
         """Why there is no model to ask."""
-        return problem(503, "The model is loading" if self.slot.state == "loading" else "The model failed to load")
+        loading = self.slot.state == "loading"
+        return told(Refusal(503, "The model is loading" if loading else "The model failed to load"))
 
-    async def compute(self, receive: Receive) -> Answer:
+    async def compute(self, protocol: Protocol, scope: Scope, receive: Receive) -> Reply:
         """Read, then check and run in a thread."""
-        body = await read_body(receive, self.body_limit)
+        try:
+            body = await read_body(receive, self.body_limit)
+        except BodyTooLarge:
+            return protocol.refuse(Refusal(413, f"The body is larger than {self.body_limit} bytes"))
         model = self.slot.model
         if model is None:
-            return self.not_ready()
+            return self.not_ready(protocol.refuse)
+        request = Request(scope["path"], dict(scope["headers"]), body)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.threads, run, model, body, self.dynamic_attributes)
+        return await loop.run_in_executor(self.threads, run, protocol, model, request, self.dynamic_attributes)
 
 
-def run(model: LoadedModel, body: bytes, defaults: dict[str, str]) -> Answer:
+def run(protocol: Protocol, model: LoadedModel, request: Request, defaults: dict[str, str]) -> Reply:
     """One request from bytes to bytes. The model's own mistakes are 500 with their last line, never a crash."""
     try:
-        inputs, attributes = check_request(model, DECODE(body), defaults)
-    except msgspec.DecodeError as error:
-        return invalid([], f"The body is not JSON: {error}", "json_invalid")
-    except RecursionError:
-        return invalid([], "The body is nested too deeply", "json_invalid")
-    except InvalidInput as error:
-        return invalid(error.location, error.message, "value_error")
-    try:
-        return 200, encode(model.compute(inputs, attributes))
+        call = protocol.prepare(model, request, defaults)
+        return call.answer(model.compute(call.inputs, call.attributes))
+    except Refusal as refusal:
+        return protocol.refuse(refusal)
     except Exception as error:  # the model is foreign code: it may raise anything
         traceback.print_exc(file=sys.stderr)
-        return problem(500, f"The model failed: {type(error).__name__}: {error}")
+        return protocol.refuse(Refusal(500, f"The model failed: {type(error).__name__}: {error}"))
 
 
-def invalid(location: list[str | int], message: str, kind: str) -> Answer:
-    """422 in the contract's form."""
-    return 422, ENCODE({"detail": [{"loc": ["body", *location], "msg": message, "type": kind}]})
-
-
-def problem(status: int, detail: str) -> Answer:
+def problem(status: int, detail: str) -> Reply:
     """An error in the contract's form."""
-    return status, ENCODE({"detail": detail})
+    return refuse(Refusal(status, detail))
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from .exchange import Refusal
 from .model import LoadedModel
 
 # What manifests call an element type → the numpy type it is held in.
@@ -18,16 +19,14 @@ ELEMENT_TYPES = {
 NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
-class InvalidInput(Exception):  # noqa: N818
+class InvalidInput(Refusal):
     """A part of the request does not fit the manifest; `location` is its path inside the body."""
 
-    def __init__(self, location: list[str | int], message: str) -> None:
-        super().__init__(message)
-        self.location = location
-        self.message = message
+    def __init__(self, location: list[str | int], message: str, kind: str = "value_error") -> None:
+        super().__init__(422, message, location, kind)
 
 
-def check_request(model: LoadedModel, body: Any, defaults: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+def check_request(model: LoadedModel, body: Any, defaults: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the model's inputs and dynamic attributes, ready for `compute`.
 
     Arrays come back as numpy arrays of the declared type; JSON `null` in a float array is NaN,
@@ -173,7 +172,7 @@ def check_shape(
             raise InvalidInput(location, f"`{name}` has {size} where {expected} = {wanted} is expected")
 
 
-def checked_attributes(model: LoadedModel, given: Any, defaults: dict[str, str]) -> dict[str, str]:
+def checked_attributes(model: LoadedModel, given: Any, defaults: Mapping[str, str]) -> dict[str, str]:
     """The request's dynamic attributes over the deployment's own; all of them text."""
     if given is None:
         return dict(defaults)
