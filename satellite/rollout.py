@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import httpx
 
+from satellite import reasons
 from satellite.attempts import Attempts
 from satellite.bundle import NotAModel, environment_of
 from satellite.cache import DigestMismatch, ModelCache
@@ -17,6 +18,7 @@ from satellite.gateway.supervisor import GatewaySupervisor
 from satellite.health import Health, Prober, deployment_document
 from satellite.plan import Outcome, Plan, Replica, Served, Wanted, plan, wanted_replicas
 from satellite.platform import Conflict, Gone, Platform, PlatformError
+from satellite.reasons import Reason
 from satellite.runtimes.interface import Observed, ReplicaSpec, Runtime, RuntimeFailure
 from satellite.settings import Settings
 
@@ -105,8 +107,8 @@ class Rollout:
             return "active"
         self.keep_route(deployment, step.serve, "starting")
         if step.outcome == "failed" and step.failed:
-            said = step.failed.health.error
-            return self.fail_replica(deployment, step, step.failed.key, "The model failed to load", said)
+            said = self.runtime.hide_secrets(step.failed.key, step.failed.health.error)
+            return self.fail_replica(deployment, step, step.failed.key, reasons.of_load(said), said)
         if step.start:
             return self.start(deployment, step)
         self.remove(step.remove)
@@ -117,8 +119,7 @@ class Rollout:
             self.report(deployment, {"status": "not_responding"})
         late = [one.key for one in wanted_replicas(deployment) if self.is_late(one.key, replicas)]
         if late:
-            why = f"The model was not ready after {self.settings.ready_seconds:g} s"
-            return self.fail_replica(deployment, step, late[0], why, "")
+            return self.fail_replica(deployment, step, late[0], reasons.NOT_READY, "")
         return "progressing"
 
     def is_late(self, key: str, replicas: list[Replica]) -> bool:
@@ -144,19 +145,21 @@ class Rollout:
                 return self.fail(deployment, step.serve, *trouble)
         return "progressing" if able else "failed"
 
-    def trouble_with_start(self, deployment: Deployment, one: Wanted) -> tuple[str, str] | None:
+    def trouble_with_start(self, deployment: Deployment, one: Wanted) -> tuple[Reason, str] | None:
         """Start one replica; what went wrong (reason, error) when that failed."""
         try:
             self.runtime.ensure_running(self.spec(deployment.id, one.target.revision, one.index))
         except RuntimeFailure as error:
             return error.reason, error.error
-        except (DigestMismatch, NotAModel) as error:
-            return "The model file is not usable", str(error)
+        except DigestMismatch as error:
+            return reasons.DIGEST_MISMATCH, str(error)
+        except NotAModel as error:
+            return reasons.UNUSABLE_FILE, str(error)
         except PlatformError as error:
-            return "The platform did not give what the model needs", str(error)
+            return reasons.PLATFORM_REFUSED, str(error)
         except OSError as error:
             # A full disk, mostly. It is tried again, with growing pauses.
-            return "The satellite's machine cannot hold the model", str(error)
+            return reasons.of_os_error(error), str(error)
         return None
 
     def note_exit(self, deployment: Deployment, step: Plan, key: str) -> None:
@@ -165,7 +168,8 @@ class Rollout:
             if not step.serve:
                 self.report(deployment, {"status": "not_responding"})
         elif not self.attempts.may_start(key):
-            self.fail(deployment, step.serve, "The model server ended by itself", self.runtime.logs(key, LOG_LINES))
+            printed = self.runtime.logs(key, LOG_LINES)
+            self.fail(deployment, step.serve, reasons.of_ending(self.runtime.ending(key), printed), printed)
 
     def spec(self, deployment_id: str, revision: Revision, index: int) -> ReplicaSpec:
         """Everything a replica is started with; downloads the model if it is not here."""
@@ -179,7 +183,8 @@ class Rollout:
             model=folder,
             digest=folder.name,
             environment=environment_of(folder),
-            variables={**revision.env_variables, **self.secrets(revision.env_secrets)},
+            variables=revision.env_variables,
+            secrets=self.secrets(revision.env_secrets),
             attributes=self.secrets(revision.attribute_secrets),
             limits=self.settings.limits,
         )
@@ -188,17 +193,17 @@ class Rollout:
         """Values of secrets by the name under which the model wants them."""
         return {name: self.platform.secret(secret_id) for name, secret_id in names.items()}
 
-    def fail_replica(self, deployment: Deployment, step: Plan, key: str, reason: str, error: str) -> Outcome:
+    def fail_replica(self, deployment: Deployment, step: Plan, key: str, reason: Reason, error: str) -> Outcome:
         """A replica that runs but cannot serve: keep its last words, remove it, report."""
         error = error or self.runtime.logs(key, LOG_LINES)
         self.remove((*step.remove, key))
         return self.fail(deployment, step.serve, reason, error)
 
-    def fail(self, deployment: Deployment, fallback: tuple[Served, ...], reason: str, error: str) -> Outcome:
+    def fail(self, deployment: Deployment, fallback: tuple[Served, ...], reason: Reason, error: str) -> Outcome:
         """Report a failure. A deployment of which something still serves stays active and carries the error."""
         self.keep_route(deployment, fallback, "failed")
         log.warning("Deployment %s: %s: %s", deployment.id, reason, error)
-        message = {"reason": reason, "error": error[-ERROR_LENGTH:]}
+        message = reasons.error_message(reason, error[-ERROR_LENGTH:])
         self.report(deployment, {"status": "active" if fallback else "failed", "error_message": message})
         return "failed"
 

@@ -39,11 +39,12 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one replica may use: memory in bytes, processors (fractions allowed), processes and threads."""
+    """What one replica may use: memory in bytes, processors (fractions allowed), processes and threads, GPUs."""
 
     memory: int = 2048 * MIB
     cpus: float = 2.0
     pids: int = 512
+    gpus: int = 0
 
 
 @dataclass(frozen=True)

@@ -31,13 +31,14 @@ class BodyTooLarge(Exception):  # noqa: N818
 class ModelApp:
     """`POST /compute`, `GET /healthz`, `GET /manifest`, `GET /openapi.json` over one model slot.
 
-    The model computes in a small pool of threads, so that a slow request never keeps `/healthz` from answering.
+    `attributes` gives the dynamic attributes that a request leaves out. The model computes in a small pool of threads,
+    so that a slow request never keeps `/healthz` from answering.
     """
 
-    def __init__(self, slot: ModelSlot, body_limit: int, dynamic_attributes: dict[str, str]) -> None:
+    def __init__(self, slot: ModelSlot, body_limit: int, attributes: Callable[[], dict[str, str]]) -> None:
         self.slot = slot
         self.body_limit = body_limit
-        self.dynamic_attributes = dynamic_attributes
+        self.attributes = attributes
         self.threads = ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1), thread_name_prefix="compute")
         self.reads: dict[str, Callable[[LoadedModel], Any]] = {
             "/manifest": lambda model: model.manifest,
@@ -93,7 +94,7 @@ class ModelApp:
             return self.not_ready(protocol.refuse)
         request = Request(scope["path"], dict(scope["headers"]), body)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.threads, run, protocol, model, request, self.dynamic_attributes)
+        return await loop.run_in_executor(self.threads, run, protocol, model, request, self.attributes())
 
 
 def run(protocol: Protocol, model: LoadedModel, request: Request, defaults: dict[str, str]) -> Reply:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import uvicorn
 
 from .app import ModelApp
+from .handover import Handover, HandoverMissing
 from .model import ModelSlot
 from .settings import ServerSettings, builder_arguments, builder_environment, from_arguments
 
@@ -20,7 +22,11 @@ def main(argv: list[str]) -> int:
     """Run the server, or with `environment` as the first word build an environment."""
     if argv[:1] == ["environment"]:
         return provide_environment(argv[1:])
-    serve(from_arguments(argv))
+    try:
+        serve(from_arguments(argv))
+    except HandoverMissing as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 
@@ -38,10 +44,16 @@ def provide_environment(argv: list[str]) -> int:
 
 
 def serve(settings: ServerSettings) -> None:
-    """Serve until SIGTERM or SIGINT; a model that fails to load keeps serving its failure on `/healthz`."""
+    """Serve until SIGTERM or SIGINT; a model that fails to load keeps serving its failure on `/healthz`.
+
+    Secret variables join the environment here, and not when the process is started: what it was started with can be
+    read from outside. Raises HandoverMissing.
+    """
+    handover = Handover(settings.handover)
+    os.environ.update(handover.variables())
     listener = listening_socket(settings.host, settings.port)
     slot = ModelSlot()
-    app = ModelApp(slot, settings.body_limit, settings.dynamic_attributes)
+    app = ModelApp(slot, settings.body_limit, handover.attributes)
     config = uvicorn.Config(
         app,
         access_log=False,

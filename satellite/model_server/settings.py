@@ -1,14 +1,11 @@
-"""What the model server is told from outside: its arguments, and one secret-bearing variable."""
+"""What the model server is told from outside: its arguments."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-
-DYNAMIC_ATTRIBUTES = "LUML_DYNAMIC_ATTRIBUTES"
 
 
 @dataclass(frozen=True)
@@ -16,7 +13,7 @@ class ServerSettings:
     """Where the model is and where to listen.
 
     `model` is a `.luml` file or the folder it was unpacked into. Port 0 takes a free one. `port_file`, if given, gets
-    the port once the socket listens. `dynamic_attributes` fill what a request leaves out (secrets, mostly).
+    the port once the socket listens. `handover` is the folder with the model's secrets (see handover.py).
     """
 
     model: Path
@@ -24,20 +21,19 @@ class ServerSettings:
     port: int = 0
     port_file: Path | None = None
     body_limit: int = 64 * 1024 * 1024
-    dynamic_attributes: dict[str, str] = field(default_factory=dict)
+    handover: Path | None = None
 
 
 def from_arguments(argv: list[str]) -> ServerSettings:
-    """Read the command line; the variable with the attributes is taken out of the environment of the model's code."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(prog="luml-model-server", description="Serve one .luml model over HTTP")
     parser.add_argument("--model", type=Path, required=True, help="a .luml file, or the folder it was unpacked into")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
     parser.add_argument("--port-file", type=Path, help="gets the port once the socket listens")
     parser.add_argument("--body-limit", type=int, default=64 * 1024 * 1024, help="largest request body in bytes")
-    options = parser.parse_args(argv)
-    attributes = json.loads(os.environ.pop(DYNAMIC_ATTRIBUTES, "{}"))
-    return ServerSettings(**vars(options), dynamic_attributes=attributes)
+    parser.add_argument("--handover", type=Path, help="the folder with the model's secrets")
+    return ServerSettings(**vars(parser.parse_args(argv)))
 
 
 def builder_arguments(argv: list[str]) -> tuple[str, Path]:

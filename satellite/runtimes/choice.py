@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from satellite.reasons import RUNTIME_MISSING
 from satellite.runtimes.interface import Runtime, RuntimeFailure
 from satellite.runtimes.process import ProcessRuntime
 from satellite.settings import Settings
@@ -16,7 +17,7 @@ def choose_runtime(settings: Settings) -> tuple[Runtime, str]:
     if docker:
         return docker, reason
     if settings.runtime == "docker":
-        raise RuntimeFailure("The docker runtime was asked for", reason)
+        raise RuntimeFailure(RUNTIME_MISSING, reason)
     return process, f"models run as processes of this machine, because {reason}"
 
 

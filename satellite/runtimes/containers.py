@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from satellite.model_server.environment import EnvironmentSpec
-from satellite.model_server.settings import DYNAMIC_ATTRIBUTES
 from satellite.runtimes.interface import ReplicaSpec
 
 LABEL = "ai.luml."
 PORT = "8080/tcp"
 MODEL = "/model"
+HANDOVER = "/handover"
 ENVIRONMENTS = "/environments"
 UV_CACHE = ".uv"
 WHEELHOUSE = "/wheelhouse"
@@ -35,36 +34,50 @@ def container_name(satellite: str, key: str) -> str:
     return f"luml-{satellite}-{key}"
 
 
-def replica_container(spec: ReplicaSpec, satellite: str, image: str, python: str, environment: Path) -> dict[str, Any]:
+def replica_container(
+    spec: ReplicaSpec, satellite: str, image: str, python: str, environment: Path, handover: Path
+) -> dict[str, Any]:
     """The arguments of `containers.run` for one replica.
 
-    `python` is the interpreter inside the container, `environment` the folder on this machine that it was built in.
+    `python` is the interpreter inside the container, `environment` the folder on this machine that it was built in,
+    `handover` the one with the replica's secrets. Nothing of what is returned is secret: `docker inspect` shows it all.
     """
     return {
         "image": image,
         "name": container_name(satellite, spec.key),
         "entrypoint": [python, SERVER],
-        "command": ["--model", MODEL, "--host", "0.0.0.0", "--port", "8080"],  # noqa: S104 (inside the container)
-        "environment": {
-            **spec.variables,
-            DYNAMIC_ATTRIBUTES: json.dumps(spec.attributes),
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-        },
+        "command": [*spec.arguments(MODEL, HANDOVER), "--host", "0.0.0.0", "--port", "8080"],  # noqa: S104 (inside)
+        "environment": {**spec.variables, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"},
         "labels": replica_labels(spec, satellite),
         "ports": {PORT: ("127.0.0.1", None)},
-        "volumes": {
-            str(spec.model): {"bind": MODEL, "mode": "ro"},
-            str(environment): {"bind": inside(spec.environment), "mode": "ro"},
-        },
+        "mounts": [
+            seen_inside(spec.model, MODEL),
+            seen_inside(environment, inside(spec.environment)),
+            seen_inside(handover, HANDOVER),
+        ],
         "mem_limit": spec.limits.memory,
         "memswap_limit": spec.limits.memory,
         "nano_cpus": int(spec.limits.cpus * 1e9),
         "pids_limit": spec.limits.pids,
+        **graphics(spec.limits.gpus),
         "restart_policy": {"Name": "unless-stopped"},
         "detach": True,
         **confinement(),
     }
+
+
+def seen_inside(folder: Path, place: str) -> dict[str, Any]:
+    """A folder of this machine, to be read inside.
+
+    In this form the engine refuses to start a container whose folder is missing (after a restart of the machine, say);
+    it would make an empty one for a volume.
+    """
+    return {"Type": "bind", "Source": str(folder), "Target": place, "ReadOnly": True}
+
+
+def graphics(count: int) -> dict[str, Any]:
+    """The request for GPUs, as `docker run --gpus` makes it."""
+    return {"device_requests": [{"Driver": "", "Count": count, "Capabilities": [["gpu"]]}]} if count else {}
 
 
 def replica_labels(spec: ReplicaSpec, satellite: str) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -16,8 +15,10 @@ import docker
 import docker.errors
 import requests.exceptions
 
+from satellite import reasons
 from satellite.environments import BuildFailed, EnvironmentCache
-from satellite.model_server.command import write_whole
+from satellite.instance import instance_id
+from satellite.reasons import Ending
 from satellite.runtimes.containers import (
     LABEL,
     PORT,
@@ -27,6 +28,7 @@ from satellite.runtimes.containers import (
     container_name,
     replica_container,
 )
+from satellite.runtimes.handover import Handovers, handover_folder
 from satellite.runtimes.image import STAGE_LABEL, build_context, image_tag, pip_settings
 from satellite.runtimes.interface import Observed, Phase, ReplicaSpec, RuntimeFailure, Unknown
 from satellite.settings import Settings
@@ -54,6 +56,7 @@ class DockerRuntime:
         self.tag = image_tag(settings.image, settings.base_image)
         self.satellite = instance_id(settings.data)
         self.environments = EnvironmentCache(settings.data / "environments" / self.tag.partition(":")[2])
+        self.handovers = Handovers(handover_folder(settings.data, self.satellite), shared=True)
         self.closing = threading.Event()
         self._client: docker.DockerClient | None = None
 
@@ -104,9 +107,9 @@ class DockerRuntime:
             )
         except docker.errors.BuildError as error:
             lines = "".join(str(line.get("stream", "")) for line in error.build_log).strip().splitlines()
-            raise RuntimeFailure("the build failed", " ".join(lines[-3:])) from error
+            raise RuntimeFailure(reasons.IMAGE_BUILD_FAILED, " ".join(lines[-3:])) from error
         except docker.errors.APIError as error:
-            raise RuntimeFailure("the build failed", explanation(error)) from error
+            raise RuntimeFailure(reasons.IMAGE_BUILD_FAILED, explanation(error)) from error
         finally:
             if pip_settings(build):
                 self.forget_first_stage()
@@ -126,8 +129,7 @@ class DockerRuntime:
         try:
             images.pull(base)
         except (docker.errors.APIError, requests.exceptions.RequestException) as error:
-            message = f"its base image {base} is not here and cannot be pulled"
-            raise RuntimeFailure(message, "set SATELLITE_BASE_IMAGE to an image with Python that is here") from error
+            raise RuntimeFailure(reasons.BASE_IMAGE_MISSING, f"{base}: {error}") from error
 
     def ensure_running(self, spec: ReplicaSpec) -> None:
         """Start the container unless it runs; one that has ended for good is made anew."""
@@ -139,14 +141,18 @@ class DockerRuntime:
         python = self.python_for(spec)
         if self.closing.is_set():
             raise Unknown("The satellite is stopping")
-        environment = self.environments.folder / spec.environment.key
-        arguments = replica_container(spec, self.satellite, self.tag, python, environment)
+        with self.handovers.given(spec.key, spec.secrets, spec.attributes) as handover:
+            environment = self.environments.folder / spec.environment.key
+            self.run(spec.key, replica_container(spec, self.satellite, self.tag, python, environment, handover))
+
+    def run(self, key: str, arguments: dict[str, Any]) -> None:
+        """Start the container of a replica, or leave nothing of it. Raises RuntimeFailure."""
         try:
             with engine():
                 self.client().containers.run(**arguments)
         except docker.errors.APIError as error:
-            self.ensure_absent(spec.key)
-            raise RuntimeFailure("The container could not be started", explanation(error)) from error
+            self.ensure_absent(key)
+            raise RuntimeFailure(reasons.of_engine(explanation(error)), explanation(error)) from error
 
     def ensure_absent(self, key: str) -> None:
         """Stop the container, first politely, and remove it."""
@@ -154,6 +160,7 @@ class DockerRuntime:
             if container := self.find(key):
                 container.stop(timeout=STOP_SECONDS)
                 container.remove(force=True, v=True)
+        self.handovers.remove(key)
 
     def observe(self) -> list[Observed]:
         """All containers with our label, in one question to the engine."""
@@ -165,8 +172,25 @@ class DockerRuntime:
         """The last lines of the container's log."""
         with contextlib.suppress(Unknown, docker.errors.APIError), engine():
             if container := self.find(key):
-                return str(container.logs(tail=lines).decode(errors="replace")).strip()
+                return self.hide_secrets(key, container.logs(tail=lines).decode(errors="replace").strip())
         return ""
+
+    def ending(self, key: str) -> Ending | None:
+        """How the container ended last; one that the engine has started again has forgotten it."""
+        with engine():
+            container = self.find(key)
+        if container is None or container.status == "running":
+            return None
+        state = container.attrs["State"]
+        return Ending(state["ExitCode"], state["OOMKilled"])
+
+    def refresh_attributes(self, key: str, attributes: dict[str, str]) -> bool:
+        """Replace the file that the model server looks at."""
+        return self.handovers.refresh(key, attributes)
+
+    def hide_secrets(self, key: str, text: str) -> str:
+        """The text without the secrets that the replica was handed."""
+        return self.handovers.hide(key, text)
 
     def watch(self, wake: Callable[[], None]) -> None:
         """Call `wake` whenever the engine reports that one of our containers started or ended."""
@@ -182,8 +206,10 @@ class DockerRuntime:
             self.closing.wait(2.0)
 
     def trim(self) -> None:
-        """Forget environments that nothing has used for long."""
-        self.environments.trim({replica.environment_key for replica in self.observe()})
+        """Forget environments that nothing has used for long, and what replicas were handed that are gone."""
+        observed = self.observe()
+        self.environments.trim({replica.environment_key for replica in observed})
+        self.handovers.keep_only({replica.key for replica in observed})
 
     def interrupt(self) -> None:
         """Start nothing any more; remove the builders, which ends the wait for them."""
@@ -218,7 +244,7 @@ class DockerRuntime:
         try:
             return self.environments.ensure(spec.environment, lambda folder: self.build_environment(spec, folder))
         except BuildFailed as error:
-            raise RuntimeFailure("The model's Python environment could not be built", str(error)) from error
+            raise RuntimeFailure(reasons.of_builder(str(error)), str(error)) from error
 
     def build_environment(self, spec: ReplicaSpec, folder: Path) -> None:
         """Run the builder to its end; raises BuildFailed with what it printed last."""
@@ -292,16 +318,6 @@ def explanation(error: docker.errors.APIError) -> str:
     return str(error.explanation or error)
 
 
-def instance_id(data: Path) -> str:
-    """Eight digits that stay the same for a data folder: the owner in labels and names of containers."""
-    path = data / "instance"
-    with contextlib.suppress(OSError):
-        return path.read_text()
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_whole(path, secrets.token_hex(4))
-    return path.read_text()
-
-
 def engine_version() -> str:
     """The version of the engine that answers here. Raises RuntimeFailure when none does."""
     try:
@@ -311,4 +327,4 @@ def engine_version() -> str:
         finally:
             client.close()
     except docker.errors.DockerException as error:
-        raise RuntimeFailure("No Docker engine answers", str(error)) from error
+        raise RuntimeFailure(reasons.RUNTIME_MISSING, f"No Docker engine answers: {error}") from error

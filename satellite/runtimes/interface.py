@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from satellite.environments import EnvironmentSpec
+from satellite.reasons import Ending, Reason
 from satellite.settings import Limits
 
 Phase = Literal["starting", "running", "exited"]
 
 
 class RuntimeFailure(Exception):  # noqa: N818
-    """A replica cannot be started: a reason in a few words, and the lines that show why."""
+    """A replica cannot be started: the reason, and the lines that show it."""
 
-    def __init__(self, reason: str, error: str = "") -> None:
-        super().__init__(f"{reason}: {error}" if error else reason)
+    def __init__(self, reason: Reason, error: str = "") -> None:
+        super().__init__(f"{reason}: {error}" if error else str(reason))
         self.reason = reason
         self.error = error
 
@@ -33,7 +34,12 @@ def replica_key(deployment_id: str, revision_id: str, index: int) -> str:
 
 @dataclass(frozen=True)
 class ReplicaSpec:
-    """The `index`-th replica of one revision. `model` is the folder of the unpacked model, `digest` its sha256."""
+    """The `index`-th replica of one revision. `model` is the folder of the unpacked model, `digest` its sha256.
+
+    `variables` may be seen by whoever may look at the machine; `secrets`, variables of the model too, and `attributes`
+    reach the replica in files that nobody else sees. `workers` are processes of the model server, each with the model
+    in its memory; `batch_delay_ms` is how long a row may wait for others to be computed with it.
+    """
 
     deployment_id: str
     revision_id: str
@@ -44,11 +50,20 @@ class ReplicaSpec:
     attributes: dict[str, str] = field(default_factory=dict, repr=False)
     limits: Limits = field(default_factory=Limits)
     index: int = 0
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    workers: int = 1
+    batch_delay_ms: int = 0
 
     @property
     def key(self) -> str:
         """The name of the replica on this machine."""
         return replica_key(self.deployment_id, self.revision_id, self.index)
+
+    def arguments(self, model: str, handover: str) -> list[str]:
+        """The model server's arguments for what it serves; both folders as the replica sees them."""
+        options = [("--workers", self.workers, 1), ("--batch-delay-ms", self.batch_delay_ms, 0)]
+        words = [word for name, value, default in options if value != default for word in (name, str(value))]
+        return ["--model", model, "--handover", handover, *words]
 
 
 @dataclass(frozen=True)
@@ -86,7 +101,22 @@ class Runtime(Protocol):
         ...
 
     def logs(self, key: str, lines: int) -> str:
-        """The last lines that the replica printed; empty when there is none."""
+        """The last lines that the replica printed, without the secrets it was handed; empty when there is none."""
+        ...
+
+    def ending(self, key: str) -> Ending | None:
+        """How the replica ended last, if it has ended and that is known. Raises Unknown."""
+        ...
+
+    def refresh_attributes(self, key: str, attributes: dict[str, str]) -> bool:
+        """Have a running replica use these dynamic attributes within two seconds, without a restart.
+
+        False when that cannot be done, because what it was handed is lost: it must be started anew.
+        """
+        ...
+
+    def hide_secrets(self, key: str, text: str) -> str:
+        """The text without the secrets that the replica was handed."""
         ...
 
     def watch(self, wake: Callable[[], None]) -> None:

@@ -21,11 +21,13 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from satellite import model_server
+from satellite import model_server, reasons
 from satellite.environments import BuildFailed, EnvironmentCache
+from satellite.instance import instance_id
 from satellite.model_server import environment as environments
 from satellite.model_server.command import write_whole
-from satellite.model_server.settings import DYNAMIC_ATTRIBUTES
+from satellite.reasons import Ending
+from satellite.runtimes.handover import Handovers, handover_folder
 from satellite.runtimes.interface import Observed, Phase, ReplicaSpec, RuntimeFailure, Unknown
 
 SERVER = Path(model_server.__file__).parent
@@ -56,6 +58,7 @@ class ProcessRuntime:
         self.folder = folder / "replicas"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.environments = EnvironmentCache(folder / "environments" / "process")
+        self.handovers = Handovers(handover_folder(folder, instance_id(folder)), shared=False)
         self.inherited = inherited
         self.build = build or {}
         self.children: dict[str, subprocess.Popen[bytes]] = {}
@@ -79,10 +82,11 @@ class ProcessRuntime:
         folder.mkdir(parents=True, mode=0o700)
         record = Record(spec.key, spec.deployment_id, spec.revision_id, spec.digest, spec.environment.key)
         write_record(folder, record)
-        child = self.start(command(python, spec, folder), folder, self.variables(spec))
-        write_record(folder, Record(**{**asdict(record), "pid": child.pid}))
+        with self.handovers.given(spec.key, spec.secrets, spec.attributes) as handover:
+            child = self.start(command(python, spec, folder, handover), folder, self.variables(spec))
         with self.lock:
             self.children[spec.key] = child
+        write_record(folder, Record(**{**asdict(record), "pid": child.pid}))
 
     def ensure_absent(self, key: str) -> None:
         """Stop the replica's whole group, first politely, and remove its folder."""
@@ -96,6 +100,7 @@ class ProcessRuntime:
         if child:
             child.wait()
         shutil.rmtree(folder, ignore_errors=True)
+        self.handovers.remove(key)
 
     def observe(self) -> list[Observed]:
         """Every folder with a record, and whether its process lives."""
@@ -106,9 +111,24 @@ class ProcessRuntime:
         try:
             with (self.folder / key / "log").open("rb") as log:
                 log.seek(max(0, log.seek(0, os.SEEK_END) - lines * 400))
-                return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+                return self.hide_secrets(key, "\n".join(log.read().decode(errors="replace").splitlines()[-lines:]))
         except OSError:
             return ""
+
+    def ending(self, key: str) -> Ending | None:
+        """How a child ended; of replicas that an earlier run of the satellite has started nobody knows."""
+        with self.lock:
+            child = self.children.get(key)
+        code = child.poll() if child else None
+        return None if code is None else Ending(128 - code if code < 0 else code)
+
+    def refresh_attributes(self, key: str, attributes: dict[str, str]) -> bool:
+        """Replace the file that the model server looks at."""
+        return self.handovers.refresh(key, attributes)
+
+    def hide_secrets(self, key: str, text: str) -> str:
+        """The text without the secrets that the replica was handed."""
+        return self.handovers.hide(key, text)
 
     def watch(self, wake: Callable[[], None]) -> None:
         """Call `wake` when a child has ended; replicas adopted from an earlier run are seen by the slow round."""
@@ -125,8 +145,10 @@ class ProcessRuntime:
             told = ended
 
     def trim(self) -> None:
-        """Forget environments that nothing has used for long."""
-        self.environments.trim({record.environment_key for _, record in self.records()})
+        """Forget environments that nothing has used for long, and what replicas were handed that are gone."""
+        records = [record for _, record in self.records()]
+        self.environments.trim({record.environment_key for record in records})
+        self.handovers.keep_only({record.key for record in records})
 
     def interrupt(self) -> None:
         """Start nothing any more; end the builders, which are the only children that are no replicas."""
@@ -190,7 +212,7 @@ class ProcessRuntime:
                 ),
             )
         except BuildFailed as error:
-            raise RuntimeFailure("The model's Python environment could not be built", str(error)) from error
+            raise RuntimeFailure(reasons.of_builder(str(error)), str(error)) from error
 
     def builder_variables(self) -> dict[str, str]:
         """uv sees what a model sees, and where packages are found."""
@@ -203,7 +225,6 @@ class ProcessRuntime:
             **spec.variables,
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
-            DYNAMIC_ATTRIBUTES: msgspec.json.encode(spec.attributes).decode(),
         }
 
     def start(self, argv: list[str], folder: Path, variables: dict[str, str]) -> subprocess.Popen[bytes]:
@@ -216,12 +237,12 @@ class ProcessRuntime:
                     start_new_session=True,
                 )  # fmt: skip
             except OSError as error:
-                raise RuntimeFailure("The model server could not be started", str(error)) from error
+                raise RuntimeFailure(reasons.NOT_STARTED, str(error)) from error
 
 
-def command(python: str, spec: ReplicaSpec, folder: Path) -> list[str]:
+def command(python: str, spec: ReplicaSpec, folder: Path, handover: Path) -> list[str]:
     """The command line of a replica."""
-    return [python, str(SERVER), "--model", str(spec.model), "--port-file", str(folder / "port")]
+    return [python, str(SERVER), *spec.arguments(str(spec.model), str(handover)), "--port-file", str(folder / "port")]
 
 
 def read_record(folder: Path) -> Record | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 from satellite.model_server.environment import EnvironmentSpec
@@ -13,10 +14,11 @@ from satellite.settings import Limits
 
 ENVIRONMENT = EnvironmentSpec("3.11", ("numpy==2.0.0",))
 SPEC = ReplicaSpec(
-    "dep", "rev", Path("/models/abc"), "abc", ENVIRONMENT, {"A": "1"}, {"key": "s"}, Limits(1024, 1.5, 64)
-)
+    "dep", "rev", Path("/models/abc"), "abc", ENVIRONMENT, {"A": "1"}, {"key": "s3cret"}, Limits(1024, 1.5, 64),
+    secrets={"TOKEN": "s3cret"},
+)  # fmt: skip
 BUILT = Path("/envs") / ENVIRONMENT.key
-CONTAINER = replica_container(SPEC, "sat", "image:1", "/environments/k/bin/python", BUILT)
+CONTAINER = replica_container(SPEC, "sat", "image:1", "/environments/k/bin/python", BUILT, Path("/run/dep"))
 
 
 def test_a_replica_is_limited() -> None:
@@ -32,8 +34,27 @@ def test_a_replica_may_do_nothing_but_serve() -> None:
     assert CONTAINER["read_only"] is True
     assert list(CONTAINER["tmpfs"]) == ["/tmp"]
     assert "user" not in CONTAINER  # the image's own, which is not root
-    assert {volume["mode"] for volume in CONTAINER["volumes"].values()} == {"ro"}
-    assert set(CONTAINER["volumes"]) == {"/models/abc", str(BUILT)}
+    assert all(mount["ReadOnly"] for mount in CONTAINER["mounts"])
+    assert {mount["Source"] for mount in CONTAINER["mounts"]} == {"/models/abc", str(BUILT), "/run/dep"}
+
+
+def test_a_replica_is_asked_for_without_its_secrets() -> None:
+    assert "s3cret" not in str(CONTAINER) + str(SPEC)
+
+
+def test_gpus_are_asked_for_as_docker_run_does() -> None:
+    assert "device_requests" not in CONTAINER
+    spec = replace(SPEC, limits=Limits(gpus=2))
+    asked = replica_container(spec, "sat", "image:1", "python", BUILT, Path("/run/dep"))["device_requests"]
+    assert asked == [{"Driver": "", "Count": 2, "Capabilities": [["gpu"]]}]
+
+
+def test_the_model_server_is_told_what_differs_from_its_defaults() -> None:
+    assert CONTAINER["command"][:4] == ["--model", "/model", "--handover", "/handover"]
+    assert "--workers" not in CONTAINER["command"]
+    assert replace(SPEC, workers=3, batch_delay_ms=5).arguments("/model", "/handover")[4:] == [
+        "--workers", "3", "--batch-delay-ms", "5",
+    ]  # fmt: skip
 
 
 def test_a_replica_is_reached_from_this_machine_only() -> None:

@@ -107,6 +107,7 @@ def test_a_model_that_crashes_again_and_again_has_failed(
     message = our_platform.deployments[deployment_id]["error_message"]
     assert message["reason"] == "The model server ended by itself"
     assert "out of memory" in message["error"]
+    assert "luml logs" in message["next_step"]
 
 
 def test_a_container_that_hangs_is_not_responding_and_comes_back(

@@ -143,10 +143,18 @@ def test_containers_and_json_are_checked_by_their_schema(serve: Serve) -> None:
     assert document["components"]["schemas"]["ComputeRequest"]["properties"]["inputs"]["properties"]["j"] == schema
 
 
-def test_attributes_of_the_request_win_over_the_deployments(serve: Serve) -> None:
-    variables = {"LUML_DYNAMIC_ATTRIBUTES": json.dumps({"a": "1", "b": "2"})}
+def hand_over(folder: Path, variables: dict[str, str], attributes: dict[str, str]) -> Path:
+    """A folder as the satellite fills it."""
+    folder.mkdir(exist_ok=True)
+    (folder / "environment.json").write_text(json.dumps(variables))
+    (folder / "attributes.json").write_text(json.dumps(attributes))
+    return folder
+
+
+def test_attributes_of_the_request_win_over_the_deployments(serve: Serve, tmp_path: Path) -> None:
+    handed = hand_over(tmp_path / "handed", {}, {"a": "1", "b": "2"})
     expression = "{'y': np.array([float(dynamic_attributes[k]) for k in 'ab'])}"
-    client = serve(expression=expression, attributes=("a", "b"), variables=variables)
+    client = serve("--handover", str(handed), expression=expression, attributes=("a", "b"))
     assert compute(client, {"x": [0]}, dynamic_attributes={"b": "5"}).json() == {"y": [1.0, 5.0]}
     assert refusal(compute(client, {"x": [0]}, dynamic_attributes={"c": "5"}))[0][-1] == "c"
     assert refusal(compute(client, {"x": [0]}, dynamic_attributes={"a": 5}))[0][-1] == "a"

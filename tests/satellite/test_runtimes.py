@@ -128,10 +128,64 @@ def test_what_the_model_prints_is_in_the_logs(runtime: Runtime, spec: Spec) -> N
 
 
 def test_variables_and_attributes_reach_the_model(runtime: Runtime, spec: Spec) -> None:
-    expression = "{'y': np.array([float(os.environ['FACTOR']), float('LUML_DYNAMIC_ATTRIBUTES' in os.environ)])}"
-    replica = spec(expression, variables={"FACTOR": "7"}, attributes={"secret": "s"})
+    expression = (
+        "{'y': np.array([float(os.environ[k]) for k in ('FACTOR', 'SECRET')] + [float(dynamic_attributes['a'])])}"
+    )
+    replica = spec(expression, variables={"FACTOR": "7", "SECRET": "0"}, secrets={"SECRET": "8"}, attributes={"a": "9"})
     runtime.ensure_running(replica)
-    assert compute(url_when(runtime, replica.key), [1]) == {"y": [7.0, 0.0]}
+    assert compute(url_when(runtime, replica.key), [1]) == {"y": [7.0, 8.0, 9.0]}
+
+
+def test_secrets_are_there_before_the_model_is_loaded(runtime: Runtime, spec: Spec) -> None:
+    replica = spec(warmup="self.seen = os.environ['SECRET']", secrets={"SECRET": "8"})
+    runtime.ensure_running(replica)
+    url_when(runtime, replica.key)
+
+
+def test_changed_attributes_reach_a_running_replica(runtime: Runtime, spec: Spec) -> None:
+    replica = spec("{'y': np.array([float(dynamic_attributes['a'])])}", attributes={"a": "1"})
+    runtime.ensure_running(replica)
+    url = url_when(runtime, replica.key)
+    pids = replica_pids(runtime, replica)
+    assert compute(url, [1]) == {"y": [1.0]}
+    assert runtime.refresh_attributes(replica.key, {"a": "2"})
+    until(lambda: compute(url, [1]) == {"y": [2.0]}, 10)
+    assert replica_pids(runtime, replica) == pids
+    assert not runtime.refresh_attributes("no.such.0", {"a": "2"})
+
+
+def test_secrets_are_seen_by_nobody_outside(runtime: Runtime, spec: Spec) -> None:
+    secrets, attributes = {"KEY": "hush-variable"}, {"key": "hush-attribute"}
+    replica = spec("{'y': np.array([float(len(os.environ['KEY']))])}", secrets=secrets, attributes=attributes)
+    runtime.ensure_running(replica)
+    assert compute(url_when(runtime, replica.key), [1]) == {"y": [13.0]}
+    pids = replica_pids(runtime, replica)
+    assert pids
+    for pid in pids:
+        for name in ("environ", "cmdline"):
+            assert b"hush" not in Path(f"/proc/{pid}/{name}").read_bytes()
+    assert "hush" not in runtime.logs(replica.key, 100) + str(runtime.observe()) + str(replica)
+
+
+def test_secrets_are_taken_out_of_what_a_model_prints(runtime: Runtime, spec: Spec) -> None:
+    replica = spec(warmup="print('connecting with', os.environ['KEY'])", secrets={"KEY": "hush-variable"})
+    runtime.ensure_running(replica)
+    url_when(runtime, replica.key)
+    assert "connecting with •••" in until(lambda: runtime.logs(replica.key, 10))
+    assert runtime.hide_secrets(replica.key, "no: hush-variable") == "no: •••"
+
+
+def test_nothing_that_was_handed_over_outlives_its_replica(runtime: Runtime, spec: Spec) -> None:
+    first, second = spec(secrets={"KEY": "hush-one"}), spec(secrets={"KEY": "hush-two"})
+    for replica in (first, second):
+        runtime.ensure_running(replica)
+    handed: Path = runtime.handovers.folder  # type: ignore[attr-defined]
+    assert (handed.stat().st_mode & 0o777, len(list(handed.iterdir()))) == (0o700, 2)
+    runtime.ensure_absent(first.key)
+    runtime.trim()
+    assert [path.name for path in handed.iterdir()] == [second.key]
+    runtime.close(stop_replicas=True)
+    assert list(handed.iterdir()) == []
 
 
 def test_a_killed_replica_can_be_started_again(runtime: Runtime, spec: Spec) -> None:
@@ -148,6 +202,11 @@ def test_a_killed_replica_can_be_started_again(runtime: Runtime, spec: Spec) -> 
         return bool(seen and seen.url and PROBER.health(seen.url).state == "ready")
 
     until(back, 60)
+
+
+def replica_pids(runtime: Runtime, replica: ReplicaSpec) -> set[int]:
+    """All processes of the model server of the replica."""
+    return {one.pid for one in psutil.process_iter(["cmdline"]) if is_replica(one, runtime, replica)}
 
 
 def is_replica(process: psutil.Process, runtime: Runtime, replica: ReplicaSpec) -> bool:

@@ -1,0 +1,212 @@
+"""Why a deployment cannot be served, and what a person can do about it: one table of sentences, and how each is found.
+
+A report to the platform carries `reason` (a sentence), `error` (the lines that show it) and `next_step` (what to do).
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Reason:
+    """What is wrong, in a sentence without its full stop; and the next step of whoever reads it."""
+
+    text: str
+    next_step: str = ""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a replica ended: its exit code (128 + the signal's number for a signal), whether its memory ran out."""
+
+    code: int | None = None
+    out_of_memory: bool = False
+
+
+KILLED = 128 + 9
+
+MODEL_FAILED = Reason(
+    "The model failed to load",
+    "The end of its traceback is below. Load the model in a fresh interpreter, correct it, and deploy the new version.",
+)
+MODULE_MISSING = Reason(
+    "The model imports a module that its environment does not have",
+    "Add the package to the model's requirements when it is saved, and deploy the new version.",
+)
+VARIABLE_MISSING = Reason(
+    "The model reads a variable of its environment that is not set",
+    "Set it among the deployment's environment variables or secrets.",
+)
+MODEL_ENDED = Reason(
+    "The model server ended by itself",
+    "The last lines that it printed are below; `luml logs` shows more. Restart the deployment when that is mended.",
+)
+OUT_OF_MEMORY = Reason(
+    "The model ran out of memory",
+    "Raise `memory_mib` of the deployment, or lower `workers`; the satellite's own limit is SATELLITE_MEMORY_MIB.",
+)
+KILLED_FROM_OUTSIDE = Reason(
+    "The model server was killed",
+    "Most likely the satellite's machine ran out of memory: look into its system log, or lower `memory_mib`, "
+    "`replicas` or `workers` of the deployments on it.",
+)
+NOT_READY = Reason(
+    "The model was not ready in time",
+    "Raise `ready_seconds` of the deployment if the model is large; its last lines are below.",
+)
+UNUSABLE_FILE = Reason(
+    "The model file is not usable",
+    "Save and upload the model again: what was uploaded is not a complete .luml file.",
+)
+DIGEST_MISMATCH = Reason(
+    "The model file is not the one that was uploaded",
+    "Its bytes differ from the digest in the registry: somebody or something has changed the object in the bucket. "
+    "Upload the model again and deploy that version.",
+)
+PLATFORM_REFUSED = Reason(
+    "The platform did not give what the model needs",
+    "See that the artifact and the secrets of the deployment still exist in its orbit.",
+)
+SECRET_MISSING = Reason(
+    "A secret that the deployment refers to cannot be read",
+    "Create the secret again and refer to it in the deployment, or take the reference out.",
+)
+BUCKET_REFUSED = Reason(
+    "The bucket did not give the model file",
+    "See that the object is still in the bucket and that the bucket's credentials are good.",
+)
+DISK_FULL = Reason(
+    "The disk of the satellite's machine is full",
+    "Free space in SATELLITE_DATA, or lower SATELLITE_CACHE_GIB; the start is tried again by itself.",
+)
+MACHINE_REFUSED = Reason(
+    "The satellite's machine cannot hold the model",
+    "`luml satellite doctor` on that machine says more; the start is tried again by itself.",
+)
+ENVIRONMENT_UNSOLVABLE = Reason(
+    "The model's requirements contradict each other or do not exist",
+    "The solver's words are below: correct the requirements with which the model is saved, and deploy the new version.",
+)
+ENVIRONMENT_UNREACHABLE = Reason(
+    "The packages of the model's environment cannot be downloaded",
+    "See that the satellite reaches the package index; its PIP_INDEX_URL, proxies and certificates apply.",
+)
+ENVIRONMENT_NO_PYTHON = Reason(
+    "The Python version that the model was saved with is not to be had here",
+    "Save the model with the satellite's Python version, or let the satellite download interpreters (UV_PYTHON_…).",
+)
+ENVIRONMENT_FAILED = Reason(
+    "The model's Python environment could not be built",
+    "The builder's last lines are below; most often a package has no wheel for this machine and cannot be compiled.",
+)
+IMAGE_MISSING = Reason(
+    "The model image is missing and cannot be made",
+    "Start the satellite again to have it built; `luml satellite doctor` says what is lacking.",
+)
+BASE_IMAGE_MISSING = Reason(
+    "The base image is not on the engine and cannot be pulled",
+    "Set SATELLITE_BASE_IMAGE to an image with Python that is there, or SATELLITE_REGISTRY_USER and "
+    "SATELLITE_REGISTRY_PASSWORD for its registry.",
+)
+IMAGE_BUILD_FAILED = Reason(
+    "The model image cannot be built",
+    "The last lines of the build are below; the base needs Python with venv, the build a package index or "
+    "SATELLITE_WHEELHOUSE.",
+)
+PORT_TAKEN = Reason(
+    "A port that the replica needs is taken",
+    "End what listens on it, or restart the Docker engine if nothing does.",
+)
+NO_GPU = Reason(
+    "The engine cannot give the model a GPU",
+    "Install the NVIDIA container toolkit on the satellite's machine, or deploy with `gpus` 0.",
+)
+MEMORY_TOO_SMALL = Reason(
+    "The memory limit is smaller than the engine allows",
+    "Raise `memory_mib` of the deployment.",
+)
+NOT_STARTED = Reason(
+    "The replica could not be started",
+    "The engine's words are below; `luml satellite doctor` on the satellite's machine says more.",
+)
+BAD_PARAMETER = Reason(
+    "A parameter of the deployment does not fit this satellite",
+    "Make a revision with a value that fits.",
+)
+UNSUPPORTED_VARIANT = Reason(
+    "This satellite cannot serve models of this kind",
+    "Save the model as a pyfunc or a pipeline.",
+)
+RUNTIME_MISSING = Reason(
+    "The runtime that was asked for does not work here",
+    "`luml satellite doctor` says what is lacking; SATELLITE_RUNTIME=process needs no engine.",
+)
+
+# What uv says, and which reason that is; the first that is found counts.
+BUILDER_SAYS = (
+    (("no space left", "os error 28"), DISK_FULL),
+    (("no solution found", "there is no version", "was not found in the package"), ENVIRONMENT_UNSOLVABLE),
+    (("failed to parse", "invalid requirement", "expected one of"), ENVIRONMENT_UNSOLVABLE),
+    (("no interpreter found", "no download found"), ENVIRONMENT_NO_PYTHON),
+    (("error sending request", "failed to fetch", "dns error", "connection refused"), ENVIRONMENT_UNREACHABLE),
+)  # fmt: skip
+ENGINE_SAYS = (
+    (("port is already allocated", "address already in use"), PORT_TAKEN),
+    (("could not select device driver", "nvidia-container"), NO_GPU),
+    (("no space left",), DISK_FULL),
+    (("minimum memory limit",), MEMORY_TOO_SMALL),
+    (("no such image",), IMAGE_MISSING),
+)
+TRACEBACK_ENDS = (
+    (("memoryerror", "out of memory", "unable to allocate"), OUT_OF_MEMORY),
+    (("modulenotfounderror",), MODULE_MISSING),
+    (("keyerror: 'luml_",), VARIABLE_MISSING),
+    (("no space left on device",), DISK_FULL),
+)
+Table = tuple[tuple[tuple[str, ...], Reason], ...]
+
+
+def error_message(reason: Reason, error: str) -> dict[str, str]:
+    """A failure as the platform keeps it: the contract's two keys, and what to do."""
+    return {"reason": reason.text, "error": error, "next_step": reason.next_step}
+
+
+def of_builder(words: str) -> Reason:
+    """Why an environment could not be built, from what the builder printed last."""
+    return first_said(BUILDER_SAYS, words) or ENVIRONMENT_FAILED
+
+
+def of_engine(words: str) -> Reason:
+    """Why a container could not be started, from what the engine says."""
+    return first_said(ENGINE_SAYS, words) or NOT_STARTED
+
+
+def of_load(traceback: str) -> Reason:
+    """Why a model did not load, from the last line of its traceback."""
+    return first_said(TRACEBACK_ENDS, traceback.strip().rpartition("\n")[2]) or MODEL_FAILED
+
+
+def of_ending(ending: Ending | None, printed: str) -> Reason:
+    """Why a replica ended by itself, from how it ended and what it printed last."""
+    if ending and ending.out_of_memory:
+        return OUT_OF_MEMORY
+    if ending and ending.code == KILLED:
+        return KILLED_FROM_OUTSIDE
+    said = first_said(TRACEBACK_ENDS, printed.strip().rpartition("\n")[2])
+    return said or MODEL_ENDED
+
+
+def of_os_error(error: OSError) -> Reason:
+    """Why a file could not be written."""
+    return DISK_FULL if error.errno in {errno.ENOSPC, errno.EDQUOT} else MACHINE_REFUSED
+
+
+def first_said(table: Table, words: str) -> Reason | None:
+    """The first reason of a table of which one phrase is in the words."""
+    small = words.lower()
+    return next((reason for phrases, reason in table if any(phrase in small for phrase in phrases)), None)
