@@ -1,7 +1,7 @@
-"""Containers of Azure Blob Storage, spoken to by the SDK that adlfs stands on.
+"""Containers of Azure Blob Storage: what the server does there itself goes through adlfs (see `azure_files`).
 
-Clients get addresses with a shared access signature for one blob. adlfs itself is not used: where a container has no
-credentials it takes those of the server's environment, and it never lets go of a file system that it has opened.
+Clients get addresses with a shared access signature for one blob. Those are made by the SDK below adlfs, which itself
+signs for reading only.
 """
 
 from __future__ import annotations
@@ -16,20 +16,19 @@ from typing import Any, BinaryIO, TypeVar
 from urllib.parse import quote
 
 import aiohttp
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
-from azure.core.pipeline.transport import AioHttpTransport
+from azure.core.exceptions import AzureError, HttpResponseError
 from azure.storage.blob import generate_blob_sas
-from azure.storage.blob.aio import BlobClient, BlobServiceClient
 
 from luml_app.schemas.errors import Invalid, LumlError
+from luml_app.storage.azure_files import AzureFiles
 from luml_app.storage.disposition import attachment
-from luml_app.storage.endpoints import endpoint_url, is_loopback, public_socket, refuse_private_literal
+from luml_app.storage.endpoints import endpoint_url, refuse_private_literal
 from luml_app.storage.errors import BucketRefused, NoSuchKey
 from luml_app.storage.interface import ObjectInfo, Reach, StorageKind
 from luml_app.storage.keys import check_key
 from luml_app.storage.parts import Part
 from luml_app.storage.places import Place
-from luml_app.storage.remote import CONNECT_SECONDS, READ_SECONDS, Line, run, seconds_for, stream
+from luml_app.storage.remote import Line, run, seconds_for, stream
 
 Value = TypeVar("Value")
 _CONTAINER = re.compile(r"\$root|\$web|[a-z0-9](?:-?[a-z0-9]){2,62}")
@@ -52,15 +51,8 @@ class AzureStorage:
             refuse_private_literal(self._url)
         self._container = place.bucket_name
         self._account, self._key = place.secrets["account_name"], place.secrets["account_key"]
-        self._service = BlobServiceClient(
-            self._url,
-            credential={"account_name": self._account, "account_key": self._key},
-            transport=_Transport(straight=public_only or is_loopback(self._url), guarded=public_only),
-            connection_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
-            retry_total=0,  # its pauses between attempts are longer than our patience
-        )
-        weakref.finalize(self, _close, self._service)
+        self._files = AzureFiles(self._url, self._account, self._key, public_only=public_only)
+        weakref.finalize(self, _close, self._files.service_client)
         self.reach = Reach(public_only=public_only)
         self._line = Line(f"The container {place.bucket_name} at {self._url}")
 
@@ -98,22 +90,22 @@ class AzureStorage:
 
     def stat(self, key: str) -> ObjectInfo | None:
         """See `Storage.stat`. No sha256: the service knows an MD5, and that of a blob in blocks is but claimed."""
-        blob = self._blob(key)
+        path = self._path(key)
 
         async def work() -> Any:
-            return await blob.get_blob_properties()
+            return await self._files._info(path)
 
         found = self._call(work)
-        if found is None:
+        if found is None or found["type"] != "file":
             return None
-        return ObjectInfo(found.size, None, found.etag.strip('"'), found.last_modified.timestamp())
+        return ObjectInfo(found["size"], None, found["etag"].strip('"'), found["last_modified"].timestamp())
 
     def read(self, key: str, offset: int, length: int) -> bytes:
         """See `Storage.read`."""
-        blob = self._blob(key)
+        path, end = self._path(key), offset + max(length, 1)
 
         async def work() -> bytes:
-            data: bytes = await (await blob.download_blob(offset, max(length, 1))).readall()
+            data: bytes = await self._files._cat_file(path, offset, end)
             return data[:length]
 
         found = self._call(work, seconds_for(length), behind=b"")
@@ -130,10 +122,10 @@ class AzureStorage:
 
     def delete(self, key: str) -> None:
         """See `Storage.delete`; snapshots go with it."""
-        blob = self._blob(key)
+        path = self._path(key)
 
         async def work() -> None:
-            await blob.delete_blob(delete_snapshots="include")
+            await self._files._rm_file(path)
 
         self._call(work)
 
@@ -149,21 +141,22 @@ class AzureStorage:
         )
         return f"{self._url}/{quote(self._container)}/{quote(key, safe='~/')}?{signature}"
 
-    def _blob(self, key: str) -> BlobClient:
-        return self._service.get_blob_client(self._container, check_key(key))
+    def _path(self, key: str) -> str:
+        return f"{self._container}/{check_key(key)}"
 
     def _call(
         self, work: Callable[[], Awaitable[Value]], seconds: float | None = None, behind: Value | None = None
     ) -> Value | None:
         try:
             return self._line.call(work, seconds)
+        except FileNotFoundError as error:
+            if _code_of(error.__cause__) == "ContainerNotFound":
+                raise self._refusal("ContainerNotFound", 404) from error
+            return None
         except HttpResponseError as error:
-            code, status = str(getattr(error, "error_code", None) or ""), error.status_code or 0
-            if status == 416:
+            if error.status_code == 416:
                 return behind
-            if isinstance(error, ResourceNotFoundError) and code != "ContainerNotFound":
-                return None
-            raise self._refusal(code[:60], status) from error
+            raise self._refusal(_code_of(error), error.status_code or 0) from error
         except (AzureError, aiohttp.ClientError, OSError) as error:
             raise self._line.failed(error) from error
 
@@ -178,31 +171,12 @@ class AzureStorage:
         )
 
 
-class _Transport(AioHttpTransport):  # type: ignore[misc]  # the SDK has no types for it
-    """Connections by aiohttp, `straight` ones not through the environment's proxies, `guarded` ones not to private
-    addresses.
-    """
-
-    def __init__(self, *, straight: bool, guarded: bool) -> None:
-        super().__init__(use_env_settings=not straight)
-        self._straight = straight
-        self._guarded = guarded
-
-    session: aiohttp.ClientSession | None
-
-    async def open(self) -> None:
-        """Make the session, on the loop that uses it."""
-        if self.session is None:
-            self.session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(socket_factory=public_socket if self._guarded else None),
-                trust_env=not self._straight,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-            )
-        await super().open()
+def _code_of(error: BaseException | None) -> str:
+    """The service's own word for an error."""
+    return str(getattr(error, "error_code", None) or "")[:60]
 
 
-def _close(service: BlobServiceClient) -> None:
+def _close(service: Any) -> None:
     with suppress(Exception):  # nobody is left to be told
         run(service.close, 2)
 

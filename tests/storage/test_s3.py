@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import weakref
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
+from fsspec import AbstractFileSystem
 
 from luml_app.core.keys import Keys
 from luml_app.core.settings import Settings
 from luml_app.storage import opening
+from luml_app.storage.errors import BucketRefused
 from luml_app.storage.opening import open_bucket, open_place
 from luml_app.storage.places import Place
 from tests.buckets import CREDENTIALS, Service, s3_client
@@ -101,15 +106,43 @@ def test_buckets_are_kept_open_until_their_row_changes(monkeypatch: pytest.Monke
     assert open_bucket(Row(credentials=sealed), KEYS, Settings()) is not first
 
 
-def test_what_is_closed_is_let_go(monkeypatch: pytest.MonkeyPatch, moto: Service, azurite: Service) -> None:
+def test_what_is_closed_is_let_go(moto: Service, azurite: Service) -> None:
     """Neither credentials nor connections of a bucket outlive its use."""
-    import weakref
-
-    gone = []
-    for service in (moto, azurite):
-        storage = open_place(service.place, Settings())
+    before = file_systems()
+    opened = [open_place(service.place, Settings()) for service in (moto, azurite)]
+    for storage in opened:
         storage.stat("nothing")
-        gone.append(weakref.ref(storage))
-    del storage
-    gc.collect()
+    gone = [weakref.ref(storage) for storage in opened]
+    assert file_systems() == before + 2
+    del storage, opened
+    assert file_systems() == before
     assert [one() for one in gone] == [None, None]
+
+
+def file_systems() -> int:
+    """How many of them live in this process."""
+    gc.collect()
+    return sum(isinstance(one, AbstractFileSystem) for one in gc.get_objects())
+
+
+def test_azure_knows_no_identity_but_the_given(monkeypatch: pytest.MonkeyPatch, azurite: Service) -> None:
+    """What the operator's environment holds is neither used for a tenant's container nor in the way of it."""
+    elsewhere = "AccountName=operator;AccountKey=b3BlcmF0b3I=;BlobEndpoint=http://127.0.0.1:1/operator"
+    ambient = {
+        "AZURE_STORAGE_CONNECTION_STRING": elsewhere,
+        "AZURE_STORAGE_ACCOUNT_NAME": "operator",
+        "AZURE_STORAGE_ACCOUNT_KEY": "b3BlcmF0b3I=",
+        "AZURE_STORAGE_SAS_TOKEN": "sig=operator",
+        "AZURE_STORAGE_ANON": "true",
+        **{f"AZURE_{one}_ID": "operator" for one in ("STORAGE_CLIENT", "STORAGE_TENANT", "CLIENT", "TENANT")},
+        **{f"AZURE_{one}_SECRET": "operator" for one in ("STORAGE_CLIENT", "CLIENT")},
+    }
+    for name, value in ambient.items():
+        monkeypatch.setenv(name, value)
+    storage = open_place(azurite.place, Settings())
+    httpx.put(storage.upload_url("whose", LIFETIME), content=b"a tenant's", headers={"x-ms-blob-type": "BlockBlob"})
+    assert storage.read("whose", 0, 100) == b"a tenant's"
+    assert "operator" not in storage.download_url("whose", LIFETIME)
+    wrong = replace(azurite.place, secrets={**azurite.place.secrets, "account_key": "bm90IHRoZSBrZXk="})
+    with pytest.raises(BucketRefused, match="refuses the stored credentials"):
+        open_place(wrong, Settings()).read("whose", 0, 100)
