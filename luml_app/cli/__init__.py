@@ -16,6 +16,7 @@ COMMANDS = {
     "up": ("luml_app.cli.up:up", "Start everything on this machine: database, server, satellite."),
     "serve": ("luml_app.cli.serve:serve", "Run the server alone."),
     "migrate": ("luml_app.cli.serve:migrate", "Bring the database to this version's schema."),
+    "users": ("luml_app.cli.users:users", "Make accounts without a sign-up."),
     "limits": ("luml_app.cli.limits:limits", "Show or set an organization's limits."),
     "backup": ("luml_app.cli.backups:backup", "Write database and built-in store into one file."),
     "restore": ("luml_app.cli.backups:restore", "Bring a backup into an empty installation."),

@@ -9,6 +9,8 @@ from luml_app.schemas.errors import Unavailable
 MIGRATION = 5_010_001
 BYTES = 5_010_002
 """Shared by whoever deletes bytes, one transaction at a time; a backup holds it alone while it looks at them."""
+FIRST_ACCOUNT = 5_010_003
+"""Held by a server process that looks whether it is the one to make the first account."""
 
 
 def delete_bytes(db: Connection) -> None:

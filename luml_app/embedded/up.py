@@ -13,7 +13,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-import msgspec
 import psutil
 
 from luml_app.core.migrating import migrate
@@ -28,9 +27,8 @@ from luml_app.embedded.leftovers import MARK, kill
 from luml_app.embedded.postgres import Postgres
 from luml_app.embedded.screen import Running, screen
 from luml_app.embedded.supervisor import Supervisor
-from luml_app.resources.first_steps import FirstUser, first_orbit, first_user
+from luml_app.resources.first_steps import FirstUser, check_person, first_orbit, first_user
 from luml_app.schemas.errors import ConfigurationError, Unavailable
-from luml_app.schemas.fields import Email, Password
 from luml_app.schemas.satellites import Satellite
 from luml_app.web.house import House
 from luml_app.web.local import LocalApi
@@ -80,14 +78,7 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError(f"LUML_RUNTIME={settings.runtime!r} must be one of {', '.join(RUNTIMES)}.")
     if not 0 <= settings.port < 65536:
         raise ConfigurationError(f"LUML_PORT={settings.port} is no port; ports end at 65535.")
-    for variable, value, kind in (
-        ("LUML_ADMIN_EMAIL", settings.admin_email.strip(), Email),
-        ("LUML_ADMIN_PASSWORD", settings.admin_password or None, Password | None),
-    ):
-        try:
-            msgspec.convert(value, kind)
-        except msgspec.ValidationError as error:
-            raise ConfigurationError(f"{variable} cannot be used: {error}.") from None
+    check_person(settings.admin_email.strip(), settings.admin_password)
     stored_in(settings.config_file)
 
 

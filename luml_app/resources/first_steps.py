@@ -1,4 +1,6 @@
-"""The first user, organization and orbit of an installation; found again when they are there already."""
+"""The first user, organization and orbit of an installation; found again when they are there already. And accounts
+that the operator makes without a sign-up.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +8,24 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+import msgspec
+from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from luml_app.core import events
 from luml_app.core import tables as t
 from luml_app.core.db import Database
 from luml_app.core.ids import new_id
 from luml_app.core.keys import new_token
+from luml_app.core.locks import FIRST_ACCOUNT
 from luml_app.core.passwords import hash_password
-from luml_app.schemas.errors import Conflict
+from luml_app.core.settings import Settings
+from luml_app.resources.new_accounts import insert_account
+from luml_app.schemas.errors import ConfigurationError, Conflict
+from luml_app.schemas.fields import Email, Password
 
 ORGANIZATION, ORBIT = "My organization", "playground"
+_VARIABLES = ("LUML_ADMIN_EMAIL", "LUML_ADMIN_PASSWORD")
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,59 @@ def first_user(database: Database, email: str, password: str | None) -> FirstUse
     if created is None:
         return first_user(database, email, password)
     return FirstUser(created.id, email, None if password else chosen)
+
+
+@dataclass(frozen=True)
+class _Making:
+    """The part of a scope that a new account needs, outside of a request."""
+
+    db: Connection
+    settings: Settings
+
+
+def make_account(database: Database, settings: Settings, email: str, password: str) -> bool:
+    """Make a confirmed account with an organization of its own; False, and nothing is changed, when there is one.
+
+    Raises ConfigurationError for an address or a password that cannot be one.
+    """
+    email = email.strip().lower()
+    check_person(email, password, ("EMAIL", "The password"))
+    with database.write() as db:
+        return _made(_Making(db, settings), email, password)
+
+
+def make_first_account(database: Database, settings: Settings) -> bool:
+    """Make the account of ``LUML_ADMIN_EMAIL`` in a database without any; whether somebody can sign in now.
+
+    Of several processes at once, one makes it. Raises ConfigurationError as `make_account` does.
+    """
+    email = settings.admin_email.strip().lower()
+    with database.write() as db:
+        db.execute(select(func.pg_advisory_xact_lock(FIRST_ACCOUNT)))
+        if db.scalar(select(t.users.c.id).limit(1)) is not None:
+            return True
+        if settings.admin_password is None:
+            return False
+        check_person(email, settings.admin_password)
+        return _made(_Making(db, settings), email, settings.admin_password)
+
+
+def check_person(email: str, password: str | None, names: tuple[str, str] = _VARIABLES) -> None:
+    """Raise ConfigurationError, which names the one at fault, unless address and password (if any) can be ones."""
+    for name, value, kind in zip(names, (email, password or None), (Email, Password | None), strict=True):
+        try:
+            msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            raise ConfigurationError(f"{name} cannot be used: {error}.") from None
+
+
+def _made(means: _Making, email: str, password: str) -> bool:
+    name = email.partition("@")[0].capitalize()
+    hashed = hash_password(password)
+    user_id = insert_account(means, email=email, full_name=name, confirmed=True, password_hash=hashed)
+    if user_id is not None:
+        events.record(means.db, "user.create", object_id=user_id, actor_kind="server")
+    return user_id is not None
 
 
 def first_orbit(api: Any) -> tuple[UUID, UUID]:
