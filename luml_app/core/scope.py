@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Table
 
 from luml_app.core import events
 from luml_app.core.keys import SATELLITE_KEY, USER_KEY, Keys
+from luml_app.core.outside import UNASKED, Purpose, Question
 from luml_app.core.permissions import decide
 from luml_app.core.settings import Settings
 from luml_app.schemas.errors import Forbidden, LumlError, Unauthenticated
@@ -49,9 +50,8 @@ class Scope:
     """Who calls, on what, with which means.
 
     `found` holds the rows of the path by table name. `refusal` is raised after the transaction has been committed:
-    for the rare operation that must keep a change and refuse all the same. `after_commit` is run when the change
-    is kept, for what cannot be rolled back. `fetched` is what the operation's `fetch` has brought; `go_to` is where
-    a browser goes next.
+    for the rare operation that must keep a change and refuse all the same. `fetched` is what the operation's `fetch`
+    has brought; `answer` what it has asked elsewhere (`ask`); `go_to` is where a browser goes next.
     """
 
     db: Connection
@@ -66,8 +66,8 @@ class Scope:
     found: dict[str, Any] = field(default_factory=dict)
     cookies: dict[str, tuple[str, int]] = field(default_factory=dict)
     refusal: LumlError | None = None
-    after_commit: list[Callable[[], None]] = field(default_factory=list)
     fetched: Any = None
+    answer: Any = UNASKED
     go_to: str | None = None
 
     @property
@@ -98,6 +98,15 @@ class Scope:
         decision = decide(permission, self.organization_role, self.orbit_role)
         if not decision:
             raise Forbidden(decision.why)
+
+    def ask(self, purpose: Purpose, ask: Callable[[], Any]) -> Any:
+        """What `ask` gives, which takes as long as somebody else likes (see `core.outside`); once in an operation.
+
+        Called before anything is changed: the operation begins anew with the answer.
+        """
+        if self.answer is UNASKED:
+            raise Question(self.organization_id, purpose, ask)
+        return self.answer
 
     def record(self, action: str, object_id: UUID | None, **columns: Any) -> None:
         """Write the event of this change (see `core.events.record`)."""

@@ -20,6 +20,7 @@ from luml_app.core.db import Database
 from luml_app.core.errors import in_each_others_way, translated
 from luml_app.core.keys import Keys
 from luml_app.core.operations import Operation
+from luml_app.core.outside import UNASKED, Outside, Question
 from luml_app.core.resolving import resolve
 from luml_app.core.scope import Credentials, Scope, last_seen_is_old
 from luml_app.core.settings import Settings
@@ -68,20 +69,30 @@ class Service:
         self.database = database
         self.keys = keys
         self.settings = settings
+        self.outside = Outside()
 
     def call(self, request: Request) -> Answer:
         """Run one operation. Raises the errors of `luml_app.schemas.errors`; anything else is a fault of this code."""
+        try:
+            return self.attempt(request)
+        except Question as question:
+            return self.attempt(request, self.outside.ask(question).result())
+
+    def attempt(self, request: Request, answer: Any = UNASKED) -> Answer:
+        """Run one operation as far as it gets without asking elsewhere, or with the `answer` to what it has asked.
+
+        Raises `Question` when it needs one; nothing is changed then.
+        """
         operation = request.operation
         path = {name: _id(name, value) for name, value in request.path.items()}
         arguments = {**_query(operation, request.query), **_body(operation, request.body)}
         with self._throttled(operation, arguments, request.credentials):
             fetched = operation.fetch(self, arguments, request.credentials) if operation.fetch else None
-            answer, scope = self._committed(operation, path, arguments, request.credentials, fetched)
-            for step in scope.after_commit:
-                self._finish(operation, step)
+            given = {"fetched": fetched, "answer": answer}
+            result, scope = self._committed(operation, path, arguments, request.credentials, given)
             if scope.refusal is not None:
                 raise scope.refusal
-            return answer
+            return result
 
     def _throttled(
         self, operation: Operation, arguments: dict[str, Any], who: Credentials
@@ -91,14 +102,19 @@ class Service:
         return throttled(self.database, self.keys, operation.throttle, who.ip, account, shown=shown)
 
     def _committed(
-        self, operation: Operation, path: dict[str, UUID], arguments: dict[str, Any], who: Credentials, fetched: Any
+        self,
+        operation: Operation,
+        path: dict[str, UUID],
+        arguments: dict[str, Any],
+        who: Credentials,
+        given: dict[str, Any],
     ) -> tuple[Answer, Scope]:
         """Run it in a transaction; again when it lost against another one that ran at the same time."""
         connect = self.database.read if operation.reads else self.database.write
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with connect() as db:
-                    return self._run(db, operation, path, arguments, who, fetched)
+                    return self._run(db, operation, path, arguments, who, given)
             except DBAPIError as error:
                 if attempt == _ATTEMPTS or not in_each_others_way(error):
                     raise self._explained(operation, error) from error
@@ -113,21 +129,14 @@ class Service:
         path: dict[str, UUID],
         arguments: dict[str, Any],
         who: Credentials,
-        fetched: Any,
+        given: dict[str, Any],
     ) -> tuple[Answer, Scope]:
         scope = resolve(db, operation, who, path, self.keys, self.settings)
-        scope.fetched = fetched
+        scope.fetched, scope.answer = given["fetched"], given["answer"]
         _note_seen(scope)
         wanted = {name: path[name] for name in _names_of(operation.function) if name in path}
         value = operation.function(operation.resource(scope), **wanted, **arguments)
         return Answer(value, scope.cookies, scope.caller and scope.caller.id, scope.go_to), scope
-
-    def _finish(self, operation: Operation, step: Callable[[], None]) -> None:
-        """The change is kept, whatever comes of this; telling the caller of a failure would say the opposite."""
-        try:
-            step()
-        except LumlError as error:
-            log.error("%s is done, but not all that follows from it: %s", operation.name, error)
 
     def _explained(self, operation: Operation, error: DBAPIError) -> LumlError:
         known = translated(error)

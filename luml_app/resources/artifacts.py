@@ -13,6 +13,7 @@ from luml_app.core import tables as t
 from luml_app.core.events import difference
 from luml_app.core.ids import new_id
 from luml_app.core.operations import Resource, operation
+from luml_app.core.outside import UNASKED
 from luml_app.core.prepared import Prepared
 from luml_app.core.scope import Found
 from luml_app.resources.artifact_rows import listed_artifact, slim_artifacts
@@ -32,6 +33,7 @@ from luml_app.resources.deployments import deployments_of_artifact
 from luml_app.resources.limits import check_limit
 from luml_app.resources.manifests import type_of
 from luml_app.resources.purging import bury_tombstones, doom, queue_purge
+from luml_app.resources.verifying import UNFINISHED, fault_of_upload
 from luml_app.schemas.artifacts import (
     Artifact,
     ArtifactBase,
@@ -54,6 +56,7 @@ from luml_app.schemas.buckets import Upload
 from luml_app.schemas.deployments import DeploymentBase
 from luml_app.schemas.errors import BadRequest, Conflict, NotFound
 from luml_app.schemas.fields import Limit, SortOrder
+from luml_app.storage.interface import ObjectInfo
 from luml_app.storage.opening import open_bucket
 from luml_app.storage.parts import is_multipart
 
@@ -266,26 +269,26 @@ class Artifacts(Resource):
 
     def _checked_status(self, one: Any, status: str) -> str:
         allowed = {
-            "uploaded": {"pending_upload", "upload_failed", "uploaded"},
-            "upload_failed": {"pending_upload", "upload_failed"},
+            "uploaded": {*UNFINISHED, "uploaded"},
+            "upload_failed": {*UNFINISHED},
             "deletion_failed": {"pending_deletion", "deletion_failed"},
         }
         if one.status not in allowed[status]:
             raise Conflict(f"An artifact that is {one.status} cannot become {status}.")
-        if status == "uploaded" and one.status != "uploaded" and (fault := self._fault_of_upload(one)):
+        if status == "uploaded" and one.status != "uploaded" and (fault := fault_of_upload(self._stored(one), one)):
             self.scope.refusal = Conflict(fault)
             return "upload_failed"
         return status
 
-    def _fault_of_upload(self, one: Any) -> str | None:
-        stored = self._storage(one).stat(one.bucket_location)
-        if stored is None:
-            return "The bucket has no such object; upload the bytes first."
-        if stored.size != one.size:
-            return f"The bucket holds {stored.size} bytes instead of the {one.size} that were announced; upload again."
-        if stored.sha256 is not None and stored.sha256 != one.file_hash:
-            return "The bytes in the bucket have another sha256 than was announced; upload again."
-        return None
+    def _stored(self, one: Any) -> ObjectInfo | None:
+        """What the bucket holds. In the server's own store nobody can replace it before this is committed; any other
+        bucket is asked without a lock, a connection, or a thread that others need.
+        """
+        answer: ObjectInfo | None = self.scope.answer
+        if self.scope.answer is UNASKED:
+            storage, key = self._storage(one, lock=True), one.bucket_location
+            answer = storage.stat(key) if storage.reach.near else self.scope.ask("look", lambda: storage.stat(key))
+        return answer
 
     def _storage(self, one: Any, *, lock: bool = False) -> Any:
         """The artifact's bucket. With `lock`, whoever wants to use the artifact waits until we are done with it."""
@@ -356,7 +359,7 @@ def upload_of(row: Any, bucket: Any, scope: Any) -> Upload:
 
 def download_url(scope: Any, one: Any) -> str:
     """A signed address of an artifact's bytes. Raises Conflict before they are there."""
-    if one.status in {"pending_upload", "upload_failed"}:
+    if one.status in UNFINISHED:
         raise Conflict("The artifact is not uploaded yet.")
     bucket = scope.db.execute(select(t.buckets).where(t.buckets.c.id == one.bucket_secret_id)).one()
     storage = open_bucket(bucket, scope.keys, scope.settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from typing import Any
 from uuid import UUID
 
@@ -23,16 +22,13 @@ from luml_app.schemas.buckets import (
     BucketUrls,
     OrbitBase,
 )
-from luml_app.schemas.errors import Conflict, Invalid, Unavailable
+from luml_app.schemas.errors import Conflict, Invalid
 from luml_app.storage.interface import Storage
 from luml_app.storage.opening import open_bucket, open_place, place_of
 from luml_app.storage.places import Place, described
 from luml_app.storage.probing import probe_bucket
 
 BUILTIN = "luml"
-PROBES_AT_ONCE = 2
-# A bucket that answers slowly holds a thread for minutes; whoever tries many of those shall not hold all threads.
-_probes = threading.BoundedSemaphore(PROBES_AT_ONCE)
 Listed = list[Bucket]
 
 
@@ -115,20 +111,9 @@ class Buckets(Resource):
         whether the pages of this server may speak to the bucket. `cors` holds what to tell the bucket if they may not.
         """
         storage = open_bucket(self.scope.row(t.buckets), self.scope.keys, self.scope.settings)
-        report = BucketReport(ok=False, steps=[])
-        # The bucket may take its time; the connection to the database does not wait for it.
-        self.scope.after_commit.append(lambda: self._try(storage, report))
+        address = self.scope.settings.address
+        report: BucketReport = self.scope.ask("probe", lambda: probe_bucket(storage, address))
         return report
-
-    def _try(self, storage: Storage, report: BucketReport) -> None:
-        if not _probes.acquire(blocking=False):
-            busy = "Other buckets are being tried just now; try again in a moment."
-            self.scope.refusal = Unavailable(busy, retry_after=5)
-            return
-        try:
-            probe_bucket(storage, self.scope.settings.address, report)
-        finally:
-            _probes.release()
 
     def _urls(self, storage: Storage) -> BucketUrls:
         key, seconds = f"probe/{new_id()}", self.scope.settings.signed_url_seconds

@@ -13,6 +13,7 @@ from luml_app.core.permissions import decide
 from luml_app.resources.artifacts import artifact_of, upload_of
 from luml_app.resources.batches import REMEMBERED
 from luml_app.resources.purging import doom, queue_purge
+from luml_app.resources.verifying import UNFINISHED
 from luml_app.schemas.artifacts import ArtifactCreated
 from luml_app.schemas.buckets import MultipartRequest, MultipartUpload, Part
 from luml_app.schemas.errors import Conflict, Forbidden, Invalid, NotFound
@@ -23,7 +24,6 @@ _ONE = (
     "/v1/organizations/{organization_id}/orbits/{orbit_id}/collections/{collection_id}/artifacts/{artifact_id}/upload"
 )
 _KEPT_UPLOADS = 100
-UNFINISHED = ("pending_upload", "upload_failed")
 
 
 class Uploads(Resource):

@@ -1,7 +1,11 @@
-"""Whether what was uploaded is still there: a slow walk through all artifacts, a few hundred at a time."""
+"""Whether what was uploaded is there, and stays: the look that ends an upload, the guard of the built-in store
+afterwards, and a slow walk through all artifacts, a few hundred at a time.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -9,12 +13,56 @@ from sqlalchemy import Connection, select
 
 from luml_app.core import events
 from luml_app.core import tables as t
+from luml_app.core.db import Database
 from luml_app.jobs.chores import Errand, chore
 from luml_app.schemas.errors import LumlError
+from luml_app.storage.errors import InvalidObjectState
+from luml_app.storage.interface import ObjectInfo
 from luml_app.storage.opening import open_bucket
 
 KIND = "artifacts.verify"
+UNFINISHED = ("pending_upload", "upload_failed")
 _AT_ONCE = 300
+
+
+def fault_of_upload(stored: ObjectInfo | None, announced: Any) -> str | None:
+    """Why what is in the bucket is not what was announced of an artifact; None when it is."""
+    if stored is None:
+        return "The bucket has no such object; upload the bytes first."
+    if stored.size != announced.size:
+        return (
+            f"The bucket holds {stored.size} bytes instead of the {announced.size} that were announced; upload again."
+        )
+    if stored.sha256 is not None and stored.sha256 != announced.file_hash:
+        return "The bytes in the bucket have another sha256 than was announced; upload again."
+    return None
+
+
+@contextmanager
+def while_awaited(database: Database, key: str) -> Iterator[None]:
+    """Holds the artifact of an object of the built-in store in its status, as long as bytes may come for it.
+
+    An upload address lives on after the upload has been verified; what it was verified for shall be there still.
+    Raises `InvalidObjectState`. What belongs to no artifact, as the object of a probe, may always be written.
+    """
+    a = t.artifacts
+    artifact_id = _artifact_of(key)
+    if artifact_id is None:
+        yield
+        return
+    with database.write() as db:
+        status = db.scalar(select(a.c.status).where(a.c.id == artifact_id).with_for_update(read=True))
+        if status not in UNFINISHED:
+            raise InvalidObjectState
+        yield
+
+
+def _artifact_of(key: str) -> UUID | None:
+    """Keys of artifacts are made in `resources.artifacts`."""
+    try:
+        return UUID(key.rpartition("/")[2].partition(".")[0]) if not key.startswith("probe/") else None
+    except ValueError:
+        return None
 
 
 @chore(KIND, every=3600)

@@ -65,6 +65,10 @@ class PreconditionFailed(Conflict):
     """The object is no longer the one with the ETag that was asked for."""
 
 
+class InvalidObjectState(Conflict):
+    """The artifact of this object is not waiting for its bytes any more, so they cannot be replaced; add a new one."""
+
+
 class InsufficientStorage(Unavailable):
     """The disk of the store is full; free some space or ask the operator to."""
 

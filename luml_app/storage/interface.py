@@ -37,9 +37,10 @@ class ObjectInfo:
 @dataclass(frozen=True, slots=True)
 class Reach:
     """How this server may get to a bucket: `public_only`, not by a private address; `verify`, with a look at its
-    certificate.
+    certificate; a `near` one is on its own disk.
     """
 
+    near: bool = False
     public_only: bool = False
     verify: bool = True
 

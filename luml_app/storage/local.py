@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -25,6 +26,15 @@ from luml_app.storage.multipart import ListedPart, MultipartUpload, discard, new
 from luml_app.storage.parts import MAX_OBJECT_SIZE, Part
 from luml_app.storage.sealed import ObjectFile, ObjectWriter, make_folder, sync_folder
 from luml_app.storage.signing import UrlSigner
+
+Guard = Callable[[str], AbstractContextManager[None]]
+"""Entered with the key of an object before anything is written, and again around the moment in which the object becomes
+visible; raises what is to be said when the object may not be written (any more)."""
+
+
+def unguarded(_key: str) -> AbstractContextManager[None]:
+    """The guard that lets everything be written."""
+    return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +48,19 @@ class StoredObject:
 class LocalStorage:
     """The bucket `bucket` below the folder `root`; see `interface.Storage` for what its methods promise.
 
-    `base_url` is the address under which clients reach the server that has the routes of `luml_app.web.store`.
-    The bucket comes into being with its first object. Making an instance touches neither disk nor network.
+    `base_url` is the address under which clients reach the server that has the routes of `luml_app.web.store`; `guard`
+    says what may be written. The bucket comes into being with its first object. Making an instance touches neither disk
+    nor network.
     """
 
     def __init__(
-        self, root: Path, bucket: str, base_url: str, signer: UrlSigner, max_object_size: int = MAX_OBJECT_SIZE
+        self,
+        root: Path,
+        bucket: str,
+        base_url: str,
+        signer: UrlSigner,
+        max_object_size: int = MAX_OBJECT_SIZE,
+        guard: Guard = unguarded,
     ) -> None:
         self._bucket = check_bucket(bucket)
         self._objects = root / bucket / "objects"
@@ -52,6 +69,7 @@ class LocalStorage:
         self._base_url = base_url
         self._signer = signer
         self._max_object_size = max_object_size
+        self._guard = guard
 
     @property
     def kind(self) -> StorageKind:
@@ -61,7 +79,7 @@ class LocalStorage:
     @property
     def reach(self) -> Reach:
         """It is this server itself, wherever it stands."""
-        return Reach()
+        return Reach(near=True)
 
     # Signed addresses
 
@@ -131,8 +149,9 @@ class LocalStorage:
     # Writing
 
     def writer(self, key: str) -> ObjectWriter:
-        """Begin to write an object; whoever commits last wins."""
+        """Begin to write an object; whoever commits last wins. Raises what the guard raises, here and at the commit."""
         target = self._path(key)
+        self._check_open(key)
         make_folder(target.parent)
         return self._writer(target, key)
 
@@ -143,11 +162,14 @@ class LocalStorage:
         """
         upload = MultipartUpload(self._uploads, check_key(key), upload_id)
         upload.check()
-        return self._writer(upload.part_path(number), key)
+        self._check_open(key)
+        make_folder(self._scratch)
+        return ObjectWriter(self._scratch, upload.part_path(number), key, limit=self._max_object_size)
 
     def initiate_multipart(self, key: str) -> str:
         """Begin a multipart upload and give its id."""
-        return MultipartUpload.begin(self._uploads, check_key(key)).id
+        self._check_open(check_key(key))
+        return MultipartUpload.begin(self._uploads, key).id
 
     def complete_multipart(self, key: str, upload_id: str, parts: Sequence[ListedPart]) -> ObjectInfo:
         """Make the object out of the listed parts. Completing again what is complete gives the same answer.
@@ -215,7 +237,12 @@ class LocalStorage:
 
     def _writer(self, target: Path, key: str, upload_id: str | None = None) -> ObjectWriter:
         make_folder(self._scratch)
-        return ObjectWriter(self._scratch, target, key, limit=self._max_object_size, upload_id=upload_id)
+        held = partial(self._guard, key)
+        return ObjectWriter(self._scratch, target, key, limit=self._max_object_size, upload_id=upload_id, held=held)
+
+    def _check_open(self, key: str) -> None:
+        with self._guard(key):
+            pass
 
     def _path(self, key: str) -> Path:
         return object_path(self._objects, check_key(key))

@@ -27,8 +27,9 @@ class _StepFailed(Exception):  # noqa: N818 - it never leaves the module
     """A step went wrong in a way that is worth a sentence."""
 
 
-def probe_bucket(storage: Storage, address: str, report: BucketReport) -> None:
-    """Try a bucket and fill in the report. `address` is the server's own, whose pages are to speak to the bucket."""
+def probe_bucket(storage: Storage, address: str) -> BucketReport:
+    """Try a bucket. `address` is the server's own, whose pages are to speak to the bucket."""
+    report = BucketReport(ok=False, steps=[])
     probe = _Probe(storage, origin=_origin(address))
     for name in ("write", "read", "range", "multipart", "delete", "cors"):
         step = probe.step(name)
@@ -39,6 +40,7 @@ def probe_bucket(storage: Storage, address: str, report: BucketReport) -> None:
     report.ok = all(passed.get(name, False) for name in ("write", "read", "range", "multipart", "delete"))
     if passed.get("cors") is False:
         report.cors = cors_advice(storage.kind, probe.origin)
+    return report
 
 
 class _Probe:

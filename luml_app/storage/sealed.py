@@ -18,6 +18,8 @@ import os
 import struct
 import time
 import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, cast
@@ -54,15 +56,26 @@ class ObjectWriter:
     """Takes the bytes of the object `key` and makes them visible at `target` on `commit`.
 
     Until then they are in a scratch file in the folder `scratch`, on the same disk, and leaving the `with` block
-    removes them. `limit` is the largest size in bytes. Several threads may call, but only one after another.
+    removes them. `limit` is the largest size in bytes; `held` is entered around the moment of becoming visible.
+    Several threads may call, but only one after another.
     """
 
-    def __init__(self, scratch: Path, target: Path, key: str, *, limit: int, upload_id: str | None = None) -> None:
+    def __init__(
+        self,
+        scratch: Path,
+        target: Path,
+        key: str,
+        *,
+        limit: int,
+        upload_id: str | None = None,
+        held: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._scratch = scratch / uuid.uuid4().hex
         self._target = target
         self._key = key
         self._limit = limit
         self._upload_id = upload_id
+        self._held = held
         self._size = 0
         self._unsynced = 0
         self._md5 = hashlib.md5(usedforsecurity=False)
@@ -108,8 +121,9 @@ class ObjectWriter:
 
     def _publish(self) -> None:
         try:
-            self._scratch.replace(self._target)
-            sync_folder(self._target.parent)
+            with self._held():
+                self._scratch.replace(self._target)
+                sync_folder(self._target.parent)
         except FileNotFoundError:
             raise NoSuchUpload from None
 

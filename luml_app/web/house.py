@@ -13,6 +13,7 @@ from luml_app.core.events import DELIVERY_DUE, Notice
 from luml_app.core.keys import Keys
 from luml_app.core.mail import check_mail_settings
 from luml_app.core.oidc import providers
+from luml_app.core.outside import Question
 from luml_app.core.scope import Credentials
 from luml_app.core.service import Answer, Request, Service
 from luml_app.core.settings import Settings
@@ -61,8 +62,13 @@ class House:
         return cls(settings, keys, database, service, hub, listener, threads, housekeeper, courier, room)
 
     async def call(self, request: Request) -> Answer:
-        """Run an operation in a thread of the pool."""
-        return await asyncio.get_running_loop().run_in_executor(self.threads, self.service.call, request)
+        """Run an operation in a thread of the pool; while it waits for somebody else, it holds none."""
+        attempt = self.service.attempt
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.threads, attempt, request)
+        except Question as question:
+            answer = await asyncio.wrap_future(self.service.outside.ask(question))
+            return await asyncio.get_running_loop().run_in_executor(self.threads, attempt, request, answer)
 
     def api(self, credentials: Credentials) -> LocalApi:
         """The api for widgets and pages of this process, in the name of a caller."""
@@ -83,6 +89,7 @@ class House:
         self.housekeeper.stop()
         self.courier.stop()
         self.listener.stop()
+        self.service.outside.close()
         self.threads.shutdown(wait=True, cancel_futures=True)
         self.database.close()
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from tornado import netutil
@@ -18,17 +19,20 @@ from tornado.web import Application
 
 from luml_app.core.keys import Keys
 from luml_app.core.settings import Settings
-from luml_app.schemas.errors import ConfigurationError
+from luml_app.resources.first_steps import check_person, make_first_account
+from luml_app.resources.verifying import while_awaited
+from luml_app.schemas.errors import ConfigurationError, LumlError
 from luml_app.storage.opening import store_signer
 from luml_app.web.docs import docs_routes
 from luml_app.web.entrance import entrance_routes
 from luml_app.web.house import House
 from luml_app.web.plain_pages import plain_routes
-from luml_app.web.rest import UnknownPath, rest_route
+from luml_app.web.rest import UnknownPath, rest_route, until_ready
 from luml_app.web.store import Store, store_routes
 
 log = logging.getLogger(__name__)
 _STOP_SECONDS = 5.0
+_LOOK_SECONDS = 2.0
 _API = (
     r"/(v1|satellites|bucket-secrets|store|cdn|docs)(/.*)?"
     r"|/(healthz|readyz|version|metrics|openapi\.json|login|logout|signup|forgot|reset|confirm|account)?"
@@ -98,9 +102,14 @@ def serve(settings: Settings, keys: Keys, *, role: str = "all") -> int:
         ended = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, ended.set)
+        if settings.admin_password is not None:
+            check_person(settings.admin_email.strip(), settings.admin_password)
         port = server.start()
+        welcome = asyncio.ensure_future(_welcome(house)) if role != "ui" else None
         print(f"LUML serves on http://{settings.host}:{port}", flush=True)
         await ended.wait()
+        if welcome is not None:
+            welcome.cancel()
         await server.stop()
 
     try:
@@ -111,8 +120,24 @@ def serve(settings: Settings, keys: Keys, *, role: str = "all") -> int:
     return 0
 
 
+async def _welcome(house: House) -> None:
+    """As soon as the database has its tables: see that somebody can sign in, or say how that comes about."""
+    while not await until_ready(house):
+        await asyncio.sleep(_LOOK_SECONDS)
+    work = asyncio.get_running_loop().run_in_executor(house.threads, make_first_account, house.database, house.settings)
+    try:
+        if not await work and house.settings.signup != "open":
+            log.warning(
+                "Nobody has an account here yet: run `luml users add EMAIL`, or set LUML_ADMIN_EMAIL and "
+                "LUML_ADMIN_PASSWORD and start again."
+            )
+    except LumlError as error:
+        log.error("The first account could not be made: %s", error)
+
+
 def _api_application(house: House) -> Application:
-    store = Store(house.settings.store_root, store_signer(house.keys))
+    guard = partial(while_awaited, house.database)
+    store = Store(house.settings.store_root, store_signer(house.keys), guard=guard)
     routes = [*entrance_routes(house), rest_route(house), *plain_routes(house), *docs_routes(), *store_routes(store)]
     return Application(routes, default_handler_class=UnknownPath, log_function=_log_request)
 

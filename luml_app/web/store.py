@@ -35,7 +35,7 @@ from tornado.web import stream_request_body
 from luml_app.storage import errors, s3_xml
 from luml_app.storage.intake import CHUNK, Intake, Patience, in_background, in_thread
 from luml_app.storage.interface import ObjectInfo
-from luml_app.storage.local import LocalStorage, store_path
+from luml_app.storage.local import Guard, LocalStorage, store_path, unguarded
 from luml_app.storage.parts import MAX_OBJECT_SIZE
 from luml_app.storage.ranges import ByteRange, parse_range
 from luml_app.storage.sealed import ObjectFile, ObjectWriter, Record
@@ -55,7 +55,8 @@ _HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]+")
 
 @dataclass(frozen=True)
 class Store:
-    """What the handler needs: where the buckets are, who signs, and the threads in which the disk is touched.
+    """What the handler needs: where the buckets are, who signs, and the threads in which the disk is touched. `guard`
+    says of an object whether it may be written.
 
     Assembling the parts of a large upload takes minutes, hence its own threads: no other request shall wait for it.
     `patience`: seconds after which a connection is closed on which no byte has moved; `sign_of_life`: seconds between
@@ -65,6 +66,7 @@ class Store:
     root: Path
     signer: UrlSigner
     max_object_size: int = MAX_OBJECT_SIZE
+    guard: Guard = unguarded
     patience: float = 120.0
     sign_of_life: float = 10.0
     transfers: Executor = field(default_factory=lambda: ThreadPoolExecutor(8, thread_name_prefix="store-transfer"))
@@ -72,7 +74,7 @@ class Store:
 
     def bucket(self, name: str) -> LocalStorage:
         """The bucket of this name."""
-        return LocalStorage(self.root, name, "", self.signer, self.max_object_size)
+        return LocalStorage(self.root, name, "", self.signer, self.max_object_size, self.guard)
 
 
 def routes(root: Path, signer: UrlSigner, max_object_size: int = MAX_OBJECT_SIZE) -> list[URLSpec]:

@@ -18,6 +18,7 @@ _EXPOSED_HEADERS = "ETag, Content-Length, Content-Range, Content-Disposition, Ac
 _STATUS: dict[type[Exception], int] = {
     errors.MissingContentLength: 411,
     errors.PreconditionFailed: 412,
+    errors.InvalidObjectState: 409,
     errors.InvalidRange: 416,
     errors.InsufficientStorage: 507,
     Forbidden: 403,

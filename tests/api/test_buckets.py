@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,9 +14,10 @@ import httpx
 import pytest
 from sqlalchemy import select
 
+from luml_app.client.http import Client
 from luml_app.core import tables as t
+from luml_app.core.outside import LOOKS_AT_ONCE, PROBES_AT_ONCE
 from luml_app.core.scope import Credentials
-from luml_app.resources.buckets import PROBES_AT_ONCE
 from luml_app.schemas.errors import Conflict, Invalid, Unavailable
 from luml_app.storage import remote, requests
 from luml_app.storage.errors import BucketRefused
@@ -23,6 +25,7 @@ from luml_app.web.house import House
 from tests.api.stage import Stage, announced
 from tests.api.together import MANY, together
 from tests.buckets import CREDENTIALS, Service, s3_client
+from tests.serving import RunningServer, until
 
 KEY = "c2VjcmV0IG9mIHRoZSBhY2NvdW50"
 CONNECTION = f"DefaultEndpointsProtocol=https;AccountName=rabbithole;AccountKey={KEY};EndpointSuffix=core.windows.net"
@@ -217,6 +220,46 @@ def test_a_silent_bucket_is_not_waited_for_long(
         with pytest.raises(Unavailable, match="does not answer"):
             look_into(alices, stage, bucket)
         assert len(connections) == 1, "who comes right after does not wait, too"
+
+
+def test_one_tenants_silent_bucket_is_nobody_elses_trouble(
+    stage: Stage, server: RunningServer, moto: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many report uploads to a bucket that takes connections and never answers; others read, and upload elsewhere."""
+    monkeypatch.setattr(remote, "SECONDS", 60.0)
+    charlie = Client(server.address, stage.cast.charlie.api_key)
+    home = charlie.organizations.list()[0].id
+    good = charlie.buckets.create(home, **moto.body)
+    there = (home, charlie.orbits.create(home, name="Elsewhere", bucket_secret_id=good.id).id)
+    collection = (*there, charlie.collections.create(*there, name="Models", type="model").id)
+    here, alice = stage.path("collection_id"), stage.alice
+    with listening() as (port, connections), ThreadPoolExecutor(MANY) as pool:
+        silent = alice.buckets.create(here[0], **(S3 | {"endpoint": f"http://127.0.0.1:{port}"}))
+        alice.orbits.update(*here[:2], bucket_secret_id=silent.id)
+        ids = [alice.artifacts.create(*here, **announced(name=f"{n}")).artifact.id for n in range(MANY)]
+
+        def report(artifact_id: Any) -> int:
+            path = "/v1/organizations/{}/orbits/{}/collections/{}/artifacts/{}".format(*here, artifact_id)
+            key = {"Authorization": f"Bearer {stage.cast.alice.api_key}"}
+            body = {"status": "uploaded"}
+            return httpx.patch(server.address + path, json=body, headers=key, timeout=60).status_code
+
+        reports = [pool.submit(report, one) for one in ids]
+        until(lambda: len(connections) == LOOKS_AT_ONCE, "the bucket is asked")
+        for n in range(10):
+            made = charlie.artifacts.create(*collection, **announced(name=f"{n}"))
+            httpx.put(made.upload_details.url, content=b"a model").raise_for_status()
+            assert charlie.artifacts.update(*collection, made.artifact.id, status="uploaded").status == "uploaded"
+            assert charlie.artifacts.get(*collection, made.artifact.id).size == 7
+        assert not any(one.done() for one in reports)
+        pool_of_connections: Any = server.house.database.engine.pool
+        until(lambda: pool_of_connections.checkedout() == 0, "nobody waits with a connection in hand")
+        assert len(connections) == LOOKS_AT_ONCE
+        for connection in until(lambda: connections, "they are there"):
+            connection.close()
+        monkeypatch.setattr(remote, "SECONDS", 0.2)
+        assert {one.result(60) for one in reports} == {503}
+    charlie.close()
 
 
 def test_few_probes_run_at_once(alices: Any, organization: Any, monkeypatch: pytest.MonkeyPatch) -> None:

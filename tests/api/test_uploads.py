@@ -12,9 +12,11 @@ from sqlalchemy import func, select, update
 from luml_app.core import tables as t
 from luml_app.resources.sweeping import STALE
 from luml_app.schemas.errors import Conflict, Invalid, NotFound
+from luml_app.storage.parts import plan_parts
 from luml_app.web.house import House
 from tests.api.stage import Stage, announced
 from tests.api.test_deletions import objects, store_of
+from tests.api.together import MANY, together
 from tests.serving import RunningServer
 
 CONTENT = b"mock turtle soup " * 100
@@ -133,3 +135,58 @@ def test_the_same_bytes_are_known(stage: Stage, house: House, collection: tuple[
     assert (known.id, known.collection_name) == (made.id, "Croquet")
     with pytest.raises(Invalid):
         alice.artifacts.by_hash(*stage.path(), sha256="soup")
+
+
+def test_what_is_verified_cannot_be_replaced(
+    api: Any, stage: Stage, house: House, collection: tuple[Any, ...], server: RunningServer
+) -> None:
+    """The upload address lives on; the bytes that were verified are there still."""
+    made = api.artifacts.create(*collection, **announced(CONTENT))
+    url, key = made.upload_details.url, made.upload_details.bucket_location
+    for content in (b"the first attempt", CONTENT):
+        httpx.put(url, content=content).raise_for_status()
+    storage = store_of(house, stage.cast.here)
+    upload_id = storage.initiate_multipart(key)
+    (part,) = storage.part_urls(key, upload_id, plan_parts(5), 60)
+    etag = httpx.put(part, content=b"other").raise_for_status().headers["ETag"]
+    api.artifacts.update(*collection, made.artifact.id, status="uploaded")
+    listed = f"<Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part>"
+    complete = f"<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>"
+    late = [
+        httpx.put(url, content=CONTENT),
+        httpx.put(part, content=b"other"),
+        httpx.post(storage.initiate_url(key, 60)),
+        httpx.post(storage.complete_url(key, upload_id, 60), content=complete),
+    ]
+    assert [answer.status_code for answer in late] == [409] * 4
+    assert all("not waiting for its bytes" in answer.text for answer in late)
+    assert httpx.get(api.artifacts.download_url(*collection, made.artifact.id).url).content == CONTENT
+
+
+def test_bytes_do_not_change_while_they_are_verified(
+    stage: Stage, collection: tuple[Any, ...], server: RunningServer
+) -> None:
+    """Uploads of other bytes race with the report; whichever wins, what counts as uploaded fits its hash."""
+    alice = stage.alice
+    for _ in range(5):
+        made = alice.artifacts.create(*collection, **announced(CONTENT))
+        url, other = made.upload_details.url, CONTENT[::-1]
+        httpx.put(url, content=CONTENT).raise_for_status()
+
+        def act(number: int, one: Any = made.artifact.id, url: str = url, other: bytes = other) -> Any:
+            if number == MANY // 2:
+                return alice.artifacts.update(*collection, one, status="uploaded")
+            return httpx.put(url, content=other)
+
+        together(act)
+        if alice.artifacts.get(*collection, made.artifact.id).status == "uploaded":
+            assert httpx.get(alice.artifacts.download_url(*collection, made.artifact.id).url).content == CONTENT
+
+
+def test_nothing_is_written_for_what_is_deleted(
+    stage: Stage, house: House, collection: tuple[Any, ...], server: RunningServer
+) -> None:
+    made = stage.alice.artifacts.create(*collection, **announced(CONTENT))
+    stage.alice.artifacts.delete(*collection, made.artifact.id)
+    assert httpx.put(made.upload_details.url, content=CONTENT).status_code == 409
+    assert objects(house) == 0
