@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
+from urllib.parse import urlsplit
 
 from satellite.capabilities import capabilities
 from satellite.gateway.settings import GatewaySettings
@@ -108,6 +109,8 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         platform_url=settings.platform_url,
         token=settings.token,
         body_limit=settings.body_limit,
+        held_limit=settings.held_limit,
+        base_path=urlsplit(settings.base_url).path,
         queue_limit=settings.queue_limit,
         concurrency=settings.concurrency,
         request_seconds=settings.request_seconds,

@@ -71,6 +71,7 @@ class Settings:
     ready_seconds: float = 600.0
     drain_seconds: float = 30.0
     body_limit: int = 64 * MIB
+    held_limit: int = 1024 * MIB
     queue_limit: int = 64
     concurrency: int = 16
     request_seconds: float = 60.0
@@ -111,6 +112,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         reconcile_seconds=number(env, "SATELLITE_RECONCILE_SECONDS", 15.0),
         workers=int(number(env, "SATELLITE_WORKERS", 2)),
         ready_seconds=number(env, "SATELLITE_READY_SECONDS", 600.0),
+        held_limit=int(number(env, "SATELLITE_HELD_MIB", 1024) * MIB),
         request_seconds=number(env, "SATELLITE_REQUEST_SECONDS", 60.0),
         hold_seconds=number(env, "SATELLITE_HOLD_SECONDS", 10.0),
         stop_replicas=env.get("SATELLITE_STOP_REPLICAS", "1") not in {"0", "false", "no"},

@@ -1,203 +1,308 @@
-"""The gateway's HTTP face."""
+"""What the gateway answers at which path."""
 
 from __future__ import annotations
 
+import asyncio
 import hmac
-import math
-import uuid
-from typing import Any
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
 
 import msgspec
-import tornado.web
 
+from satellite.gateway import pages
 from satellite.gateway.access import PlatformSilent
-from satellite.gateway.dispatch import RETRY_SECONDS, Gateway, Refused
+from satellite.gateway.bodies import RETRY_SECONDS, drop, receive, too_large
+from satellite.gateway.dispatch import Answered, Gateway, Order
+from satellite.gateway.exchange import JSON, Exchange, Header, Refused, TooSlow
+from satellite.gateway.metrics import CONTENT_TYPE as METRICS_TYPE
+from satellite.gateway.upstream import UpstreamGone
 
-REFRESH_SECONDS = 0.05
+log = logging.getLogger("satellite.gateway")
+
 # A body of up to so many times the limit is read to its end for the sake of a readable refusal.
 PATIENCE = 4
-DEPLOYMENT = r"/deployments/([0-9A-Za-z-]{1,64})"
-ORIGIN_HEADERS = "Authorization, Content-Type, X-Request-Id"
+DEPLOYMENT = re.compile(r"/deployments/([0-9A-Za-z-]{1,64})(/.*)")
+MODEL = re.compile(r"/v2/models/([0-9A-Za-z-]{1,64})(/.*)?")
+INFER = re.compile(r"/v2/models/[^/]+(/versions/[^/]+)?/infer")
+PASSED = (
+    b"content-type",
+    b"content-encoding",
+    b"accept",
+    b"accept-encoding",
+    b"inference-header-content-length",
+    b"traceparent",
+)
+PREFLIGHT: tuple[Header, ...] = (
+    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+    (
+        b"access-control-allow-headers",
+        b"Accept, Authorization, Content-Encoding, Content-Type, Inference-Header-Content-Length, X-Request-Id",
+    ),
+    (b"access-control-max-age", b"600"),
+)
 
 
-class Handler(tornado.web.RequestHandler):
-    """What every answer has: JSON, CORS, a request id, errors as `{"detail"}`."""
+@dataclass(frozen=True)
+class Visit:
+    """A request on its way to whoever answers it; `rest` is the path as the deployment's model server has it."""
 
-    def initialize(self, gateway: Gateway) -> None:
-        """Called by Tornado with the arguments of the route."""
+    gateway: Gateway
+    exchange: Exchange
+    deployment_id: str = ""
+    rest: str = ""
+
+
+Answer = Callable[[Visit], Awaitable[None]]
+
+
+class App:
+    """Takes every exchange, finds out who answers it, and tells what went wrong in the words of its protocol."""
+
+    def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
 
-    def set_default_headers(self) -> None:
-        """A browser form may call a model: the key comes in a header, never in a cookie, so any origin may."""
-        given = self.request.headers.get("X-Request-Id", "")
-        self.request_id = (
-            given if given.isascii() and given.isprintable() and 0 < len(given) <= 128 else uuid.uuid4().hex
-        )
-        self.set_header("Content-Type", "application/json")
-        self.set_header("X-Request-Id", self.request_id)
-        self.set_header("Access-Control-Allow-Origin", "*")
-        self.set_header("Access-Control-Expose-Headers", "X-Model-Digest, X-Revision, X-Request-Id, Retry-After")
-        self.clear_header("Server")
-
-    def options(self, *_: str) -> None:
-        """The browser's question before the call."""
-        self.set_header("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
-        self.set_header("Access-Control-Allow-Headers", ORIGIN_HEADERS)
-        self.set_header("Access-Control-Max-Age", "600")
-        self.set_status(204)
-
-    async def require_key(self) -> None:
-        """Let through only callers with an API key that the platform knows."""
-        scheme, _, key = self.request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not 0 < len(key) <= 255:
-            raise Refused(401, "Send an API key: Authorization: Bearer dfs_…")
+    async def __call__(self, exchange: Exchange) -> None:
+        """Answer one request."""
         try:
-            allowed = await self.gateway.access.allows(key.strip())
-        except PlatformSilent:
-            raise Refused(503, "The platform cannot be asked about this key at the moment", RETRY_SECONDS) from None
-        if not allowed:
-            raise Refused(401, "This API key may not call models here")
+            if exchange.refusal:
+                raise exchange.refusal
+            await self.answer(exchange)
+        except Refused as refused:
+            self.gateway.metrics.refusals[refused.status] += 1
+            exchange.refuse(refused, in_words_of(exchange.path, refused))
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("Request %s failed", exchange.request_id)
+            exchange.refuse(Refused(500, "The gateway failed; its log says why, under this request's id"))
 
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Errors in the contract's form."""
-        error = kwargs.get("exc_info", (None, None, None))[1]
-        detail = error.detail if isinstance(error, Refused) else self._reason
-        if isinstance(error, Refused) and error.retry_after:
-            self.set_header("Retry-After", str(math.ceil(error.retry_after)))
-        self.finish(msgspec.json.encode({"detail": detail}))
-
-    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """What a caller did wrong is not our log's business."""
-        if not isinstance(value, Refused):
-            super().log_exception(typ, value, tb)
-
-
-@tornado.web.stream_request_body
-class ComputeHandler(Handler):
-    """`POST /deployments/{id}/compute`.
-
-    A refusal is decided before the body but told after it: closing on a caller who is still sending resets the
-    connection, and the answer is lost. A refused body is read and dropped, never kept.
-    """
-
-    async def prepare(self) -> None:
-        """Check size, key and deployment, which are known before the body."""
-        self.chunks: list[bytes] = []
-        self.size = 0
-        self.refusal: Refused | None = None
-        announced = int(self.request.headers.get("Content-Length") or 0)
-        if announced > PATIENCE * self.gateway.settings.body_limit:
-            raise self.too_large()
-        if announced > self.gateway.settings.body_limit:
-            self.refusal = self.too_large()
-        elif self.request.method == "POST":
-            await self.check_caller()
-
-    async def check_caller(self) -> None:
-        """Keep the refusal, if there is one, until the body has been read."""
-        try:
-            await self.require_key()
-            self.gateway.ready_route(self.path_args[0])
-        except Refused as refusal:
-            self.refusal = refusal
-
-    def data_received(self, chunk: bytes) -> None:
-        """A part of the body."""
-        self.size += len(chunk)
-        limit = self.gateway.settings.body_limit
-        if self.size > PATIENCE * limit:
-            raise self.too_large()
-        if self.size > limit and not self.refusal:
-            self.refusal = self.too_large()
-        if self.refusal:
-            self.chunks.clear()
+    async def answer(self, exchange: Exchange) -> None:
+        """Route by path; nearly every path knows one method."""
+        if exchange.method == "OPTIONS":
+            exchange.respond(204, headers=PREFLIGHT)
+            return
+        path = exchange.path.removeprefix(self.gateway.settings.base_path)
+        if found := DEPLOYMENT.fullmatch(path):
+            await self.answer_for(Visit(self.gateway, exchange, *found.groups()))
+        elif found := MODEL.fullmatch(path):
+            await self.answer_for(Visit(self.gateway, exchange, found[1], path))
+        elif path in READS:
+            expect(exchange, "GET")
+            await READS[path](Visit(self.gateway, exchange))
         else:
-            self.chunks.append(chunk)
+            raise Refused(404, "Not found")
 
-    def too_large(self) -> Refused:
-        """The refusal of a body over the limit."""
-        return Refused(413, f"The body is larger than {self.gateway.settings.body_limit} bytes")
-
-    async def post(self, deployment_id: str) -> None:
-        """Pass the request on and the answer back, both untouched."""
-        if self.refusal:
-            raise self.refusal
-        backend, answer = await self.gateway.compute(deployment_id, b"".join(self.chunks), self.request_id)
-        self.set_status(answer.status)
-        self.set_header("Content-Type", answer.content_type)
-        self.set_header("X-Model-Digest", backend.digest)
-        self.set_header("X-Revision", backend.revision)
-        if answer.status == 503:
-            self.set_header("Retry-After", str(RETRY_SECONDS))
-        self.finish(answer.body)
+    async def answer_for(self, visit: Visit) -> None:
+        """What belongs to one deployment."""
+        if visit.rest in {"/compute", "/invocations"} or INFER.fullmatch(visit.rest):
+            expect(visit.exchange, "POST")
+            await infer(visit)
+        elif answer := DEPLOYMENT_READS.get(visit.rest):
+            expect(visit.exchange, "GET")
+            await answer(visit)
+        elif visit.rest == "/v2" or visit.rest.startswith("/v2/"):
+            expect(visit.exchange, "GET")
+            await look_up(visit)
+        else:
+            raise Refused(404, "Not found")
 
 
-class DeploymentsHandler(Handler):
-    """`GET /deployments`: what is served here."""
-
-    async def get(self) -> None:
-        """List deployments with their state and address."""
-        await self.require_key()
-        items = [
-            {
-                "deployment_id": name,
-                "state": route.state,
-                "digest": max(route.backends, key=lambda one: one.weight).digest if route.backends else "",
-                "inference_url": route.inference_url,
-            }
-            for name, route in sorted(self.gateway.reader.table.routes.items())
-        ]
-        self.finish(msgspec.json.encode(items))
+def expect(exchange: Exchange, method: str) -> None:
+    """Refuse other methods; HEAD is a GET without its body."""
+    if exchange.method != method and (method, exchange.method) != ("GET", "HEAD"):
+        raise Refused(405, f"Use {method}")
 
 
-class StatisticsHandler(Handler):
-    """`GET /statistics`, for the satellite itself: how each revision of each deployment has done lately."""
-
-    def get(self) -> None:
-        """By deployment and revision; whoever asks must know the satellite's key."""
-        given = self.request.headers.get("Authorization", "").partition(" ")[2].strip()
-        if not hmac.compare_digest(given.encode(), self.gateway.settings.token.encode()):
-            raise Refused(401, "This is for the satellite itself")
-        told = {
-            deployment: {revision: window.summary() for revision, window in windows.items()}
-            for deployment, windows in self.gateway.windows.items()
-        }
-        self.finish(msgspec.json.encode(told))
+def in_words_of(path: str, refused: Refused) -> dict[str, str]:
+    """What the clients of a protocol look for, beside `detail`."""
+    if path.endswith("/invocations"):
+        return {"error_code": "BAD_REQUEST" if refused.status < 500 else "INTERNAL_ERROR", "message": refused.detail}
+    return {"error": refused.detail} if "/v2/" in path else {}
 
 
-class HealthHandler(Handler):
-    """`GET /healthz`: alive, the version of its routes, and requests still with model servers that were replaced."""
-
-    def get(self) -> None:
-        """Answer without asking anybody."""
-        self.gateway.refresh()
-        state = {
-            "status": "ok",
-            "routes_version": self.gateway.reader.table.version,
-            "draining": self.gateway.busy_elsewhere(),
-        }
-        self.finish(msgspec.json.encode(state))
-
-
-class NotFoundHandler(Handler):
-    """Everything else."""
-
-    def prepare(self) -> None:
-        """Whatever the verb."""
-        raise Refused(404, "Not found")
+async def require_key(visit: Visit) -> None:
+    """Let through only callers with an API key that the platform knows."""
+    scheme, _, key = visit.exchange.header(b"authorization").partition(" ")
+    key = key.strip()
+    if scheme.lower() != "bearer" or not 0 < len(key) <= 255:
+        raise Refused(401, "Send an API key: Authorization: Bearer dfs_…")
+    try:
+        allowed = await visit.gateway.access.allows(key)
+    except PlatformSilent:
+        raise Refused(503, "The platform cannot be asked about this key at the moment", RETRY_SECONDS) from None
+    if not allowed:
+        raise Refused(401, "This API key may not call models here")
 
 
-def application(gateway: Gateway) -> tornado.web.Application:
-    """All routes of the gateway."""
-    shared = {"gateway": gateway}
-    return tornado.web.Application(
-        [
-            (DEPLOYMENT + "/compute", ComputeHandler, shared),
-            (r"/deployments", DeploymentsHandler, shared),
-            (r"/healthz", HealthHandler, shared),
-            (r"/statistics", StatisticsHandler, shared),
-        ],
-        default_handler_class=NotFoundHandler,
-        default_handler_args=shared,
-        log_function=lambda handler: None,
+async def infer(visit: Visit) -> None:
+    """Ask the model. A refusal is decided before the body but told after it, so that it can be read."""
+    gateway, exchange = visit.gateway, visit.exchange
+    limit = gateway.settings.body_limit
+    try:
+        if exchange.announced > limit:
+            raise too_large(limit)
+        await require_key(visit)
+        gateway.ready_route(visit.deployment_id)
+        body = await receive(exchange, gateway.budget, gateway.settings.routes.parent, limit)
+    except TooSlow:
+        raise
+    except Refused:
+        if exchange.announced <= PATIENCE * limit:
+            await drop(exchange, PATIENCE * limit)
+        raise
+    try:
+        order = Order(visit.deployment_id, visit.rest, passed_headers(visit), body)
+        await pass_on(visit, await gateway.ask(order))
+    finally:
+        body.release()
+
+
+async def look_up(visit: Visit) -> None:
+    """Pass on what the model server says of its model."""
+    await require_key(visit)
+    visit.gateway.ready_route(visit.deployment_id)
+    await pass_on(visit, await visit.gateway.look_up(Order(visit.deployment_id, visit.rest, passed_headers(visit))))
+
+
+def passed_headers(visit: Visit) -> tuple[Header, ...]:
+    """What a model server is told of a request beside its body. The key is not."""
+    given = visit.exchange.headers
+    return (
+        *((name, given[name]) for name in PASSED if name in given),
+        (b"x-request-id", visit.exchange.request_id.encode()),
+        (b"x-deployment-id", visit.deployment_id.encode()),
     )
+
+
+async def pass_on(visit: Visit, answered: Answered) -> None:
+    """The model server's answer, untouched: at once where it is whole, else as it comes and as the caller takes it."""
+    exchange, answer = visit.exchange, answered.connection.answer
+    headers = [
+        (b"x-model-digest", answered.backend.digest.encode()),
+        (b"x-revision", answered.backend.revision.encode()),
+    ]
+    for name in (b"inference-header-content-length", b"retry-after"):
+        if name in answer.headers:
+            headers.append((name, answer.headers[name]))
+    if answer.status == 503 and b"retry-after" not in answer.headers:
+        headers.append((b"retry-after", str(RETRY_SECONDS).encode()))
+    try:
+        if answer.complete:
+            exchange.respond(answer.status, answer.take(), answer.content_type, headers)
+            return
+        exchange.begin(answer.status, answer.content_type, headers, answer.length)
+        while chunk := await next_part(visit, answered):
+            await exchange.write(chunk)
+        exchange.end()
+    except UpstreamGone:
+        exchange.abort()
+    finally:
+        visit.gateway.done(answered)
+
+
+async def next_part(visit: Visit, answered: Answered) -> bytes:
+    """More of a long answer; raises UpstreamGone, also when none comes."""
+    try:
+        async with asyncio.timeout(visit.gateway.settings.request_seconds):
+            return await answered.connection.more()
+    except TimeoutError:
+        raise UpstreamGone("The model server stopped in the middle of an answer") from None
+
+
+async def deployments(visit: Visit) -> None:
+    """`GET /deployments`: what is served here, with its state and address."""
+    await require_key(visit)
+    items = [
+        {
+            "deployment_id": name,
+            "state": route.state,
+            "digest": max(route.backends, key=lambda one: one.weight).digest if route.backends else "",
+            "inference_url": route.inference_url,
+        }
+        for name, route in sorted(visit.gateway.reader.table.routes.items())
+    ]
+    visit.exchange.respond(200, msgspec.json.encode(items))
+
+
+async def statistics(visit: Visit) -> None:
+    """`GET /statistics`, for the satellite itself: how each revision of each deployment has done lately."""
+    given = visit.exchange.header(b"authorization").partition(" ")[2].strip()
+    if not hmac.compare_digest(given.encode(), visit.gateway.settings.token.encode()):
+        raise Refused(401, "This is for the satellite itself")
+    told = {
+        deployment: {revision: window.summary() for revision, window in windows.items()}
+        for deployment, windows in visit.gateway.windows.items()
+    }
+    visit.exchange.respond(200, msgspec.json.encode(told))
+
+
+async def health(visit: Visit) -> None:
+    """`GET /healthz`: alive, the version of its routes, and requests still with model servers that were replaced."""
+    gateway = visit.gateway
+    gateway.refresh()
+    version = gateway.reader.table.version
+    state = {"status": "ok", "routes_version": version, "draining": gateway.busy_elsewhere()}
+    visit.exchange.respond(200, msgspec.json.encode(state))
+
+
+async def metrics(visit: Visit) -> None:
+    """`GET /metrics` for Prometheus, with an API key like everything that tells of deployments."""
+    await require_key(visit)
+    visit.exchange.respond(200, visit.gateway.metrics.text(), METRICS_TYPE)
+
+
+async def live(visit: Visit) -> None:
+    """Open Inference: the gateway is there."""
+    visit.exchange.respond(200, b'{"live":true}')
+
+
+async def ready(visit: Visit) -> None:
+    """Open Inference: the gateway takes requests. Each model has a readiness of its own."""
+    visit.exchange.respond(200, b'{"ready":true}')
+
+
+async def server_metadata(visit: Visit) -> None:
+    """Open Inference: what this is."""
+    visit.exchange.respond(200, about())
+
+
+@cache
+def about() -> bytes:
+    """Name, version and extensions of the server."""
+    return msgspec.json.encode({"name": "luml", "version": version("luml"), "extensions": ["binary_tensor_data"]})
+
+
+async def openapi(visit: Visit) -> None:
+    """The model's OpenAPI document, with the address and the key of its deployment."""
+    await require_key(visit)
+    gateway, exchange = visit.gateway, visit.exchange
+    route = gateway.ready_route(visit.deployment_id)
+    answered = await gateway.look_up(Order(visit.deployment_id, "/openapi.json", passed_headers(visit)))
+    body = bytearray()
+    try:
+        while chunk := await next_part(visit, answered):
+            body += chunk
+    except UpstreamGone as error:
+        raise Refused(503, str(error), RETRY_SECONDS) from error
+    finally:
+        gateway.done(answered)
+    address = route.inference_url.removesuffix("/compute")
+    exchange.respond(200, pages.with_address(bytes(body), address), JSON)
+
+
+READS: dict[str, Answer] = {
+    "/deployments": deployments,
+    "/healthz": health,
+    "/metrics": metrics,
+    "/statistics": statistics,
+    "/v2": server_metadata,
+    "/v2/health/live": live,
+    "/v2/health/ready": ready,
+    **{f"/docs/{name}": pages.asset for name in pages.ASSETS},
+}
+DEPLOYMENT_READS: dict[str, Answer] = {"/docs": pages.docs, "/openapi.json": openapi}
+"""What can be read of a deployment beside what its model server says itself: one line for each."""

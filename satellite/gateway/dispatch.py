@@ -6,34 +6,54 @@ import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
-import tornado.web
 
 from satellite.gateway.access import Access, PlatformSilent
 from satellite.gateway.balancing import Balancer
+from satellite.gateway.bodies import RETRY_SECONDS, Body, Budget
+from satellite.gateway.exchange import Header, Refused
+from satellite.gateway.metrics import Metrics
 from satellite.gateway.routes import Backend, Route, RouteReader
 from satellite.gateway.settings import GatewaySettings
 from satellite.gateway.stats import Window
-from satellite.gateway.upstream import Answer, Unreachable, UpstreamGone, Upstreams
+from satellite.gateway.upstream import Connection, Unreachable, UpstreamGone, Upstreams, request_head
 
-RETRY_SECONDS = 2
 LOOK_AGAIN_SECONDS = 0.05
 MIRRORED_AT_ONCE = 16
+READ_SECONDS = 10.0
+UNAVAILABLE = 503
 
 
-class Refused(tornado.web.HTTPError):
-    """An answer other than the model's, with its `detail` and perhaps the seconds after which to try again."""
+@dataclass(frozen=True)
+class Order:
+    """What a model server is to be asked: a GET where there is no body. `headers` are passed on as they are."""
 
-    def __init__(self, status: int, detail: str, retry_after: int | None = None) -> None:
-        super().__init__(status)
-        self.detail = detail
-        self.retry_after = retry_after
+    deployment_id: str
+    path: str
+    headers: tuple[Header, ...]
+    body: Body | None = None
+
+    def head(self, suffix: bytes = b"") -> bytes:
+        """The head of the request; `suffix` marks a copy in its id."""
+        headers = [(name, value + suffix if name == b"x-request-id" else value) for name, value in self.headers]
+        body = self.body
+        return request_head("POST" if body else "GET", self.path, body.size if body else None, headers)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The model server that has answered, and the connection with its answer (give it back with `Gateway.done`)."""
+
+    order: Order
+    backend: Backend
+    connection: Connection
 
 
 class Gateway:
-    """What the handlers share: routes, keys, connections, and how many requests each deployment has in hand."""
+    """What all requests share: routes, keys, connections, and how many requests each deployment has in hand."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         self.settings = settings
@@ -46,9 +66,11 @@ class Gateway:
         self.access = Access(self.ask_platform, settings.stale_seconds)
         self.upstreams = Upstreams()
         self.balancer = Balancer()
+        self.budget = Budget(settings.held_limit)
         self.windows: dict[str, dict[str, Window]] = defaultdict(dict)
         self.waiting: Counter[str] = Counter()
         self.in_hand: Counter[str] = Counter()
+        self.metrics = Metrics(lambda: dict(self.waiting), lambda: self.budget.held)
         self.places: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(settings.concurrency))
         self.copies: set[asyncio.Task[None]] = set()
 
@@ -58,8 +80,10 @@ class Gateway:
         self.reader.refresh()
         if self.reader.table is before:
             return
-        self.upstreams.forget(urls(before.routes) - urls(self.reader.table.routes))
-        for gone in before.routes.keys() - self.reader.table.routes.keys():
+        routes = self.reader.table.routes
+        self.upstreams.forget(urls(before.routes) - urls(routes))
+        self.metrics.keep({name: {one.revision for one in route.backends} for name, route in routes.items()})
+        for gone in before.routes.keys() - routes.keys():
             self.balancer.forget(gone)
             self.windows.pop(gone, None)
             if not self.waiting[gone]:
@@ -77,20 +101,29 @@ class Gateway:
             raise PlatformSilent(f"the platform answered {answer.status_code}")
         return bool(answer.json()["authorized"])
 
-    async def compute(self, deployment_id: str, body: bytes, request_id: str) -> tuple[Backend, Answer]:
+    async def ask(self, order: Order) -> Answered:
         """Pass one request on: a bounded number at a time, a bounded number waiting, none for ever."""
-        if self.waiting[deployment_id] >= self.settings.queue_limit + self.settings.concurrency:
+        name = order.deployment_id
+        if self.waiting[name] >= self.settings.queue_limit + self.settings.concurrency:
             raise Refused(429, "Too many requests are waiting for this deployment", RETRY_SECONDS)
-        self.waiting[deployment_id] += 1
+        self.waiting[name] += 1
         try:
-            async with asyncio.timeout(self.settings.request_seconds), self.places[deployment_id]:
-                return await self.ask(deployment_id, body, request_id)
+            async with asyncio.timeout(self.settings.request_seconds), self.places[name]:
+                return await self.ask_somebody(order)
         except TimeoutError:
             raise Refused(504, f"The model took longer than {self.settings.request_seconds:g} s") from None
         finally:
-            decrement(self.waiting, deployment_id)
+            decrement(self.waiting, name)
 
-    async def ask(self, deployment_id: str, body: bytes, request_id: str) -> tuple[Backend, Answer]:
+    async def look_up(self, order: Order) -> Answered:
+        """Read something from a model server; that has a place of its own, beside the requests to the model."""
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                return await self.ask_somebody(order)
+        except TimeoutError:
+            raise Refused(504, f"The model server did not answer within {READ_SECONDS:g} s", RETRY_SECONDS) from None
+
+    async def ask_somebody(self, order: Order) -> Answered:
         """Ask one model server after the other until one answers; while none can be reached, wait for one to come back.
 
         The route is looked up each time: while a request waits, the deployment may move to another revision. A model
@@ -98,52 +131,78 @@ class Gateway:
         """
         deadline, deaths = time.monotonic() + self.settings.hold_seconds, 0
         while True:
-            route = self.ready_route(deployment_id)
+            route = self.ready_route(order.deployment_id)
             trouble = "No model server of this deployment can be reached"
-            for backend in self.balancer.order(deployment_id, route, self.in_hand):
+            backends = self.balancer.order(order.deployment_id, route, self.in_hand)
+            for backend in backends:
                 try:
-                    answer = await self.exchange(deployment_id, backend, body, request_id)
+                    answered = await self.exchange(order, backend)
                 except UpstreamGone as error:
                     self.balancer.note_down(backend.url)
                     trouble, deaths = str(error), deaths + (not isinstance(error, Unreachable))
                     if deaths > 1:
                         raise Refused(503, trouble, RETRY_SECONDS) from error
                 else:
-                    self.mirror(deployment_id, route, body, request_id)
-                    return backend, answer
+                    if answered.connection.answer.status == UNAVAILABLE and backend is not backends[-1]:
+                        self.done(answered)
+                    else:
+                        self.mirror(route, order)
+                        return answered
+                self.metrics.of(order.deployment_id, backend.revision).retries += 1
             if time.monotonic() >= deadline:
                 raise Refused(503, trouble, RETRY_SECONDS)
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
-    async def exchange(self, deployment_id: str, backend: Backend, body: bytes, request_id: str) -> Answer:
+    async def exchange(self, order: Order, backend: Backend, suffix: bytes = b"") -> Answered:
         """One exchange with a model server, counted. Raises UpstreamGone."""
-        self.in_hand[backend.url] += 1
-        began, failed = time.monotonic(), True
+        began = time.monotonic()
+        self.count(order, backend, 1)
         try:
-            answer = await self.upstreams.post(backend.url, "/compute", body, {"X-Request-Id": request_id})
-            failed = answer.status >= 500
-            return answer
-        except asyncio.CancelledError:
-            # The caller has hung up, or the time is over; only the latter is the model's fault.
-            failed = time.monotonic() - began >= self.settings.request_seconds * 0.9
+            connection = await self.upstreams.ask(backend.url, order.head(suffix), order.body)
+        except BaseException as error:
+            self.count(order, backend, -1)
+            seconds = time.monotonic() - began
+            # If the caller has hung up, nobody is at fault; if the time is over, the model is.
+            gave_up = isinstance(error, asyncio.CancelledError) and seconds < self.settings.request_seconds * 0.9
+            self.note(order, backend, seconds, 499 if gave_up else 0)
             raise
-        finally:
-            decrement(self.in_hand, backend.url)
-            self.window(deployment_id, backend.revision).note(time.monotonic() - began, failed=failed)
+        self.note(order, backend, time.monotonic() - began, connection.answer.status)
+        return Answered(order, backend, connection)
 
-    def mirror(self, deployment_id: str, route: Route, body: bytes, request_id: str) -> None:
+    def count(self, order: Order, backend: Backend, step: int) -> None:
+        """One request more, or less, is with a model server."""
+        self.metrics.of(order.deployment_id, backend.revision).in_hand += step
+        self.in_hand[backend.url] += step
+        if not self.in_hand[backend.url]:
+            del self.in_hand[backend.url]
+
+    def note(self, order: Order, backend: Backend, seconds: float, status: int) -> None:
+        """How a request to a model ended; 0 stands for no answer, 499 for a caller who did not wait for it."""
+        if order.body:
+            self.metrics.of(order.deployment_id, backend.revision).note(seconds, status)
+            self.window(order.deployment_id, backend.revision).note(seconds, failed=status >= 500 or not status)
+
+    def done(self, answered: Answered) -> None:
+        """The answer has been passed on, or is not wanted."""
+        self.count(answered.order, answered.backend, -1)
+        self.upstreams.done(answered.backend.url, answered.connection)
+
+    def mirror(self, route: Route, order: Order) -> None:
         """Send copies to the revisions that only watch. Nobody waits for them, and they never pile up."""
         for backend in route.backends:
-            if backend.mirror and self.in_hand[backend.url] < MIRRORED_AT_ONCE:
-                self.start(self.copy(deployment_id, backend, body, f"{request_id}-mirror"))
+            if backend.mirror and order.body and self.in_hand[backend.url] < MIRRORED_AT_ONCE:
+                order.body.keep()
+                self.start(self.copy(order, order.body, backend))
 
-    async def copy(self, deployment_id: str, backend: Backend, body: bytes, request_id: str) -> None:
+    async def copy(self, order: Order, body: Body, backend: Backend) -> None:
         """One copy; what comes of it is in the statistics."""
         try:
             async with asyncio.timeout(self.settings.request_seconds):
-                await self.exchange(deployment_id, backend, body, request_id)
+                self.done(await self.exchange(order, backend, b"-mirror"))
         except (TimeoutError, UpstreamGone):
             return
+        finally:
+            body.release()
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run it beside the requests; asyncio itself would not keep it alive."""

@@ -12,6 +12,8 @@ class GatewaySettings(msgspec.Struct, frozen=True):
     """Where to listen, whom to ask about keys, and the limits. Times in seconds, sizes in bytes.
 
     `hold_seconds`: how long a request may wait for a model server to come back when none can be reached.
+    `held_limit`: how much all bodies of requests together may hold, in memory and on disk.
+    `base_path`: what a proxy in front may leave before the paths. `tls_chain`, `tls_key`: PEM files, or nothing.
     """
 
     host: str
@@ -25,6 +27,10 @@ class GatewaySettings(msgspec.Struct, frozen=True):
     request_seconds: float
     hold_seconds: float
     stale_seconds: float
+    held_limit: int = 1024 * 1024 * 1024
+    base_path: str = ""
+    tls_chain: str = ""
+    tls_key: str = ""
 
     @property
     def routes(self) -> Path:
