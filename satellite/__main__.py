@@ -11,7 +11,7 @@ from types import FrameType
 from satellite.daemon import AlreadyRunning, Daemon
 from satellite.gateway.supervisor import GatewayFailed
 from satellite.platform import Unauthorized
-from satellite.runtimes.interface import RuntimeFailure
+from satellite.runtimes.interface import RuntimeFailure, Unknown
 from satellite.settings import Settings, SettingsError, from_environment
 
 
@@ -31,7 +31,7 @@ def run(settings: Settings) -> int:
         stop.wait()
     except Unauthorized as error:
         return refuse(f"The platform refuses this satellite's key: {error}")
-    except (AlreadyRunning, GatewayFailed, RuntimeFailure) as error:
+    except (AlreadyRunning, GatewayFailed, RuntimeFailure, Unknown) as error:
         return refuse(str(error))
     finally:
         daemon.stop()

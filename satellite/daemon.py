@@ -61,7 +61,7 @@ class Daemon:
         reconciler = Reconciler(platform, runtime, rollout, settings.reconcile_seconds)
         worker = Worker(platform, reconciler, settings.lease_seconds, settings.poll_seconds, settings.workers)
         self.closers.callback(self.quiet_down, platform, runtime, rollout, reconciler, worker)
-        self.pair(platform, base_url, capabilities(runtime.name, why))
+        self.pair(platform, base_url, capabilities(runtime.name, why, rollout.parameters))
         runtime.watch(reconciler.wake.set)
         reconciler.start()
         worker.start()

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+MOST_REPLICAS = 64
 Desired = Literal["running", "stopped", "deleted"]
 
 
@@ -34,8 +35,11 @@ class Target:
 
     @property
     def replicas(self) -> int:
-        """How many replicas serve it."""
-        return max(1, int(self.revision.parameters.get("replicas", 1)))
+        """How many replicas serve it; one where the parameter makes no sense, which their start then says."""
+        try:
+            return min(MOST_REPLICAS, max(1, int(self.revision.parameters.get("replicas", 1))))
+        except (TypeError, ValueError):
+            return 1
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from typing import Any, cast
 
 import httpx
 
-from satellite import reasons
+from satellite import parameters, reasons
 from satellite.attempts import Attempts
 from satellite.bundle import NotAModel, environment_of
 from satellite.cache import DigestMismatch, ModelCache
@@ -16,6 +17,7 @@ from satellite.deployments import Deployment, Revision
 from satellite.gateway.routes import Backend, Route, RouteWriter
 from satellite.gateway.supervisor import GatewaySupervisor
 from satellite.health import Health, Prober, deployment_document
+from satellite.parameters import BadParameter, Serving
 from satellite.plan import Outcome, Plan, Replica, Served, Wanted, plan, wanted_replicas
 from satellite.platform import Conflict, Gone, Platform, PlatformError
 from satellite.reasons import Reason
@@ -26,6 +28,12 @@ log = logging.getLogger("satellite")
 
 LOG_LINES = 20
 ERROR_LENGTH = 4000
+REFUSALS: dict[type[Exception], Reason] = {
+    BadParameter: reasons.BAD_PARAMETER,
+    DigestMismatch: reasons.DIGEST_MISMATCH,
+    NotAModel: reasons.UNUSABLE_FILE,
+    PlatformError: reasons.PLATFORM_REFUSED,
+}
 
 
 class Rollout:
@@ -39,6 +47,7 @@ class Rollout:
         self.runtime = runtime
         self.gateway = gateway
         self.base_url = base_url
+        self.parameters = parameters.table(settings, runtime.machine())
         self.models = ModelCache(settings.data / "models", settings.cache_bytes)
         self.routes = RouteWriter(gateway.settings.routes)
         self.routes_lock = threading.Lock()
@@ -117,15 +126,15 @@ class Rollout:
             return "not_responding"
         if deployment.status == "active" and not step.serve:
             self.report(deployment, {"status": "not_responding"})
-        late = [one.key for one in wanted_replicas(deployment) if self.is_late(one.key, replicas)]
+        late = [one.key for one in wanted_replicas(deployment) if self.is_late(deployment, one, replicas)]
         if late:
             return self.fail_replica(deployment, step, late[0], reasons.NOT_READY, "")
         return "progressing"
 
-    def is_late(self, key: str, replicas: list[Replica]) -> bool:
+    def is_late(self, deployment: Deployment, one: Wanted, replicas: list[Replica]) -> bool:
         """Whether a replica that is not ready has had time enough."""
-        ready = any(replica.key == key and replica.ready for replica in replicas)
-        return not ready and self.attempts.seconds_since(key) > self.settings.ready_seconds
+        ready = any(replica.key == one.key and replica.ready for replica in replicas)
+        return not ready and self.attempts.seconds_since(one.key) > self.serving_now(deployment).ready_seconds
 
     def switch(self, deployment: Deployment, step: Plan) -> None:
         """Send requests to the new replica; stop the old ones when the gateway has no request in hand for them."""
@@ -151,15 +160,11 @@ class Rollout:
             self.runtime.ensure_running(self.spec(deployment.id, one.target.revision, one.index))
         except RuntimeFailure as error:
             return error.reason, error.error
-        except DigestMismatch as error:
-            return reasons.DIGEST_MISMATCH, str(error)
-        except NotAModel as error:
-            return reasons.UNUSABLE_FILE, str(error)
-        except PlatformError as error:
-            return reasons.PLATFORM_REFUSED, str(error)
         except OSError as error:
             # A full disk, mostly. It is tried again, with growing pauses.
             return reasons.of_os_error(error), str(error)
+        except tuple(REFUSALS) as error:
+            return next(reason for kind, reason in REFUSALS.items() if isinstance(error, kind)), str(error)
         return None
 
     def note_exit(self, deployment: Deployment, step: Plan, key: str) -> None:
@@ -173,6 +178,7 @@ class Rollout:
 
     def spec(self, deployment_id: str, revision: Revision, index: int) -> ReplicaSpec:
         """Everything a replica is started with; downloads the model if it is not here."""
+        serving = self.serving(revision)
         source = self.platform.artifact(revision.artifact_id)
         digest = revision.digest or source.digest
         folder = self.models.ensure(digest, self.platform.download(source.url), source.size)
@@ -186,8 +192,14 @@ class Rollout:
             variables=revision.env_variables,
             secrets=self.secrets(revision.env_secrets),
             attributes=self.secrets(revision.attribute_secrets),
-            limits=self.settings.limits,
+            limits=serving.limits,
+            workers=serving.workers,
+            batch_delay_ms=serving.batch_delay_ms,
         )
+
+    def serving(self, revision: Revision) -> Serving:
+        """How a revision is to be served. Raises BadParameter."""
+        return parameters.read(self.parameters, revision.parameters, self.settings.limits.pids)
 
     def secrets(self, names: dict[str, str]) -> dict[str, str]:
         """Values of secrets by the name under which the model wants them."""
@@ -231,7 +243,25 @@ class Rollout:
         """Route to what serves; where nothing does, say why."""
         if not served:
             return self.route(deployment.id, Route(cast(Any, otherwise)))
-        return self.route(deployment.id, Route("ready", backends(served), self.inference_url(deployment.id)))
+        serving = self.serving_now(deployment)
+        return self.route(
+            deployment.id,
+            Route(
+                "ready",
+                backends(served),
+                self.inference_url(deployment.id),
+                concurrency=serving.concurrency,
+                queue=serving.queue,
+                request_seconds=serving.request_seconds,
+            ),
+        )
+
+    def serving_now(self, deployment: Deployment) -> Serving:
+        """How requests to the deployment are bounded: as the newest revision says that can be understood."""
+        for target in reversed(deployment.targets):
+            with contextlib.suppress(BadParameter):
+                return self.serving(target.revision)
+        return parameters.read(self.parameters, {}, self.settings.limits.pids)
 
     def route(self, deployment_id: str, route: Route | None) -> int:
         """Change the gateway's table; returns the version that holds the change."""

@@ -15,6 +15,7 @@ from luml_app.core.paths import in_living_collection
 from luml_app.core.prepared import Prepared
 from luml_app.jobs.queue import cancel_queued, enqueue, new_job
 from luml_app.resources.changes import sent
+from luml_app.resources.parameters import ModelTraits, check_kind, check_parameters
 from luml_app.resources.sizes import check_size
 from luml_app.resources.tasks import task_of
 from luml_app.schemas.deployments import Deployment, DeploymentBase, DeploymentCreate, DeploymentUpdate, Revision
@@ -37,6 +38,7 @@ class Deployments(Resource):
         parts = self._parts(body)
         _check_secrets(body, parts.secrets)
         _check_parts(parts)
+        check_parameters(parts.capabilities["deploy"], body.satellite_parameters, _traits(parts))
         deployment_id = self._insert(body, digest=parts.file_hash)
         after = {"name": body.name, "artifact_id": str(body.artifact_id), "satellite_id": str(body.satellite_id)}
         self.scope.record("deployment.create", deployment_id, satellite_id=body.satellite_id, after=after)
@@ -88,8 +90,9 @@ class Deployments(Resource):
         artifact = (a.c.id == body.artifact_id) & (a.c.orbit_id == orbit) & in_living_collection()
         satellite = (s.c.id == body.satellite_id) & (s.c.orbit_id == orbit)
         variant = a.c.manifest["variant"].astext.label("variant")
+        tags = a.c.manifest["producer_tags"].label("producer_tags")
         secrets = _held(orbit, _secrets_of(body)).label("secrets")
-        columns = [a.c.type, a.c.status, a.c.file_hash, variant, s.c.paired, s.c.capabilities, secrets]
+        columns = [a.c.type, a.c.status, a.c.file_hash, variant, tags, s.c.paired, s.c.capabilities, secrets]
         both = select(*columns).select_from(a.join(s, satellite)).where(artifact).with_for_update(read=True, of=a)
         row = self.db.execute(both).one_or_none()
         if row is None:
@@ -184,9 +187,11 @@ def _check_parts(parts: Any) -> None:
     able = parts.capabilities.get("deploy")
     if able is None:
         raise Conflict("The satellite does not deploy models.")
-    variants = able.get("supported_variants")
-    if variants is not None and parts.variant not in variants:
-        raise Conflict(f"The satellite deploys {', '.join(variants) or 'nothing'}, not {parts.variant} models.")
+    check_kind(able, _traits(parts))
+
+
+def _traits(parts: Any) -> ModelTraits:
+    return ModelTraits(parts.variant or "", frozenset(parts.producer_tags or ()))
 
 
 def deployment_by_id(db: Connection, deployment_id: Any, *, gone: bool = False) -> Deployment:

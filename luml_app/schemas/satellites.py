@@ -7,6 +7,7 @@ from luml_app.schemas.fields import (
     UNSET,
     UUID,
     Annotated,
+    Any,
     Description,
     Document,
     Literal,
@@ -22,8 +23,41 @@ from luml_app.schemas.fields import (
 SatelliteStatus = Literal["active", "inactive", "error"]
 TaskStatus = Literal["pending", "running", "done", "failed"]
 TaskType = Literal["deploy", "undeploy"]
+FieldType = Literal["text", "number", "boolean", "dropdown"]
 Capabilities = dict[str, Document | None]
 LeaseSeconds = Annotated[float, Meta(ge=1, le=3600)]
+
+
+class FormValidator(Struct, kw_only=True):
+    """One rule of a field: `type` is min, max, regex, equal, notEqual or in; `message` is shown when it is broken."""
+
+    type: str
+    value: Any = None
+    message: str = ""
+
+
+class FormCondition(Struct, kw_only=True):
+    """When a field is asked for. `type` is field or model; `body` is `{field, operator, value}`, or more conditions."""
+
+    type: str
+    body: Document | list[FormCondition]
+
+
+class FormField(Struct, kw_only=True):
+    """One parameter of a satellite's deployments, as its capability "deploy" declares it (`extra_fields_form_spec`).
+
+    `values` of a dropdown are texts, numbers or `{label, value}`. `whole`, `default` and `description` are ours.
+    """
+
+    name: str
+    type: FieldType
+    values: list[Any] | None = None
+    required: bool = False
+    validators: list[FormValidator] = []
+    conditions: list[FormCondition] = []
+    whole: bool = False
+    default: bool | float | str | None = None
+    description: str = ""
 
 
 class Satellite(Record, kw_only=True):

@@ -29,11 +29,17 @@ class Backend(msgspec.Struct, frozen=True):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """Where one deployment is served: `backends`, once there are some."""
+    """Where one deployment is served: `backends`, once there are some.
+
+    `concurrency` and `queue` (requests) and `request_seconds` are the deployment's own; None: as the gateway is set.
+    """
 
     state: State
     backends: tuple[Backend, ...] = ()
     inference_url: str = ""
+    concurrency: int | None = None
+    queue: int | None = None
+    request_seconds: float | None = None
 
 
 class Routes(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ import requests.exceptions
 from satellite import reasons
 from satellite.environments import BuildFailed, EnvironmentCache
 from satellite.instance import instance_id
+from satellite.machine import Machine, count_gpus
 from satellite.reasons import Ending
 from satellite.runtimes.containers import (
     LABEL,
@@ -82,6 +83,13 @@ class DockerRuntime:
         except (RuntimeFailure, Unknown) as error:
             return False, f"Docker {version} answers, but the model image cannot be made: {error}"
         return True, f"Docker {version} answers and the model image is there"
+
+    def machine(self) -> Machine:
+        """The engine's part of the machine; GPUs only where the engine has the means to hand them on."""
+        with engine():
+            told = self.client().info()
+        able = "nvidia" in told.get("Runtimes", {}) or shutil.which("nvidia-container-runtime-hook")
+        return Machine(told["MemTotal"], told["NCPU"], count_gpus() if able else 0)
 
     def ensure_image(self) -> None:
         """Build the model image unless it is there; raises RuntimeFailure."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from satellite.environments import EnvironmentSpec
+from satellite.machine import Machine
 from satellite.reasons import Ending, Reason
 from satellite.settings import Limits
 
@@ -86,6 +87,10 @@ class Runtime(Protocol):
 
     def available(self) -> tuple[bool, str]:
         """Whether replicas can be started here, and the one sentence why or why not."""
+        ...
+
+    def machine(self) -> Machine:
+        """What there is to give to replicas. Raises Unknown."""
         ...
 
     def ensure_running(self, spec: ReplicaSpec) -> None:

@@ -24,6 +24,7 @@ import psutil
 from satellite import model_server, reasons
 from satellite.environments import BuildFailed, EnvironmentCache
 from satellite.instance import instance_id
+from satellite.machine import Machine, this_machine
 from satellite.model_server import environment as environments
 from satellite.model_server.command import write_whole
 from satellite.reasons import Ending
@@ -68,6 +69,10 @@ class ProcessRuntime:
     def available(self) -> tuple[bool, str]:
         """Always: a Python interpreter is all it takes."""
         return True, "models run as processes of this machine"
+
+    def machine(self) -> Machine:
+        """This machine."""
+        return this_machine()
 
     def ensure_running(self, spec: ReplicaSpec) -> None:
         """Start the replica unless it runs."""
