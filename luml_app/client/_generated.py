@@ -188,7 +188,11 @@ class Accounts(Group):
         )
 
     def confirm_email(self, *, confirmation_token: str) -> Detail:
-        """Confirm one's e-mail address by the link of the mail."""
+        """Confirm one's e-mail address by the link of the mail.
+
+        When more than one sign-up has used the address, none of their passwords counts; a browser is led on to choose
+        one, anybody else asks for it with `accounts.forgot_password`.
+        """
         return self._send(
             Call(
                 "accounts.confirm_email",
@@ -374,7 +378,10 @@ class ApiKeys(Group):
         orbit_id: Id | None = None,
         expires_at: datetime | None = None,
     ) -> ApiKeyCreated:
-        """Make a named API key; with `orbit_id` it opens this orbit and nothing else."""
+        """Make a named API key; with `orbit_id` it opens this orbit and nothing else.
+
+        A key that is made with another opens no more than that one, and for no longer.
+        """
         return self._send(
             Call(
                 "api_keys.create",
@@ -393,7 +400,10 @@ class ApiKeys(Group):
         scopes: builtins.list[Literal["api", "inference"]] | UnsetType | None = UNSET,
         expires_at: datetime | UnsetType | None = UNSET,
     ) -> ApiKey:
-        """Change an API key's name, scopes or end. What it opens in the orbit it is bound to stays."""
+        """Change an API key's name, scopes or end. What it opens in the orbit it is bound to stays.
+
+        With another key, or itself, it can be given no more and no longer than that one has.
+        """
         return self._send(
             Call(
                 "api_keys.update",
@@ -2845,7 +2855,11 @@ class AsyncAccounts(AsyncGroup):
         )
 
     async def confirm_email(self, *, confirmation_token: str) -> Detail:
-        """Confirm one's e-mail address by the link of the mail."""
+        """Confirm one's e-mail address by the link of the mail.
+
+        When more than one sign-up has used the address, none of their passwords counts; a browser is led on to choose
+        one, anybody else asks for it with `accounts.forgot_password`.
+        """
         return await self._send(
             Call(
                 "accounts.confirm_email",
@@ -3031,7 +3045,10 @@ class AsyncApiKeys(AsyncGroup):
         orbit_id: Id | None = None,
         expires_at: datetime | None = None,
     ) -> ApiKeyCreated:
-        """Make a named API key; with `orbit_id` it opens this orbit and nothing else."""
+        """Make a named API key; with `orbit_id` it opens this orbit and nothing else.
+
+        A key that is made with another opens no more than that one, and for no longer.
+        """
         return await self._send(
             Call(
                 "api_keys.create",
@@ -3050,7 +3067,10 @@ class AsyncApiKeys(AsyncGroup):
         scopes: builtins.list[Literal["api", "inference"]] | UnsetType | None = UNSET,
         expires_at: datetime | UnsetType | None = UNSET,
     ) -> ApiKey:
-        """Change an API key's name, scopes or end. What it opens in the orbit it is bound to stays."""
+        """Change an API key's name, scopes or end. What it opens in the orbit it is bound to stays.
+
+        With another key, or itself, it can be given no more and no longer than that one has.
+        """
         return await self._send(
             Call(
                 "api_keys.update",

@@ -109,6 +109,7 @@ def _caller(kind: str) -> Any:
                 *person,
                 k.c.id.label("key_id"),
                 k.c.scopes,
+                k.c.expires_at,
                 k.c.last_used_at,
                 k.c.key_hash,
                 k.c.orbit_id.label("only_orbit_id"),

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, update
 
 from luml_app.core import events
 from luml_app.core import tables as t
@@ -59,6 +59,8 @@ def write_account_mail(errand: Errand) -> None:
         u = t.users
         people = (u.c.disabled.is_(False), u.c.service_of.is_(None))
         user = db.execute(select(u).where(u.c.email == asked.email, *people)).one_or_none()
+        if user is not None and asked.password_hash not in {None, user.password_hash}:
+            _forget_password_of_sign_up(db, user.id)
         if user is not None and charge(db, [(errand.keys.hash(f"mails to {asked.email}"), MAILS_TO_ONE)]) is None:
             _write(_Writing(db, errand.keys, errand.settings), user, asked)
 
@@ -66,31 +68,32 @@ def write_account_mail(errand: Errand) -> None:
 def _write(means: _Writing, user: Any, asked: Asked) -> None:
     confirmed = user.email_confirmed_at is not None
     if asked.wish == "reset":
-        token = _new_token(means, user.id, "reset", RESET_SECONDS)
+        token = new_account_token(means, user.id, "reset", RESET_SECONDS)
         _send(means, user.email, "Choose a new password for LUML", _RESET, _link(means, "/reset", token))
         _note(means, "user.forgot_password", user)
     elif not confirmed:
-        password_hash = asked.password_hash or _password_of_newest_sign_up(means, user.id)
-        token = _new_token(means, user.id, "confirm", CONFIRM_SECONDS, password_hash)
+        token = new_account_token(means, user.id, "confirm", CONFIRM_SECONDS)
         _send(means, user.email, "Confirm your e-mail address for LUML", _CONFIRM, _link(means, "/confirm", token))
         _note(means, "user.ask_confirmation", user)
     else:
         _send(means, user.email, "You have a LUML account already", _KNOWN, f"{means.settings.address}/login")
 
 
-def _new_token(means: _Writing, user_id: Any, kind: str, seconds: int, password_hash: str | None = None) -> str:
+def _forget_password_of_sign_up(db: Connection, user_id: Any) -> None:
+    """Somebody signs up again with an address that is not confirmed: who confirms it may be either of them, and must
+    not open the account to the other. So nobody's password counts; who confirms the address chooses one (`accounts`).
+    """
+    u = t.users
+    unconfirmed = update(u).where(u.c.id == user_id, u.c.email_confirmed_at.is_(None))
+    db.execute(unconfirmed.values(password_hash=None))
+
+
+def new_account_token(means: Any, user_id: Any, kind: str, seconds: int) -> str:
+    """Make a token for a link to somebody's mailbox; `means` is a scope, or as much of one."""
     token = new_token()
-    row = {"hash": means.keys.hash(token), "user_id": user_id, "kind": kind, "password_hash": password_hash}
-    expires = func.now() + timedelta(seconds=seconds)
-    means.db.execute(insert(t.account_tokens).values(**row, expires_at=expires))
+    row = {"hash": means.keys.hash(token), "user_id": user_id, "kind": kind}
+    means.db.execute(insert(t.account_tokens).values(**row, expires_at=func.now() + timedelta(seconds=seconds)))
     return token
-
-
-def _password_of_newest_sign_up(means: _Writing, user_id: Any) -> str | None:
-    a = t.account_tokens
-    signed_up = select(a.c.password_hash).where(a.c.user_id == user_id, a.c.password_hash.is_not(None))
-    found: str | None = means.db.scalar(signed_up.order_by(a.c.expires_at.desc()).limit(1))
-    return found
 
 
 def _link(means: _Writing, page: str, token: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from sqlalchemy import delete, exists, func, or_, select, update
@@ -11,13 +12,17 @@ from luml_app.core import tables as t
 from luml_app.core.operations import Resource, operation
 from luml_app.core.passwords import hash_password
 from luml_app.core.throttle import MAILING, TOKENS
-from luml_app.resources.account_mails import ask_for_mail, tell_of_new_password
+from luml_app.resources.account_mails import RESET_SECONDS, ask_for_mail, new_account_token, tell_of_new_password
 from luml_app.resources.new_accounts import check_sign_up, insert_account
 from luml_app.resources.sessions import end_sessions, forget_tokens
 from luml_app.schemas.accounts import EmailAddress, NewPassword, SignUp
 from luml_app.schemas.errors import BadRequest, Conflict, Forbidden
 from luml_app.schemas.fields import Detail
 
+_CHOOSE = (
+    "The e-mail address is confirmed. More than one sign-up has used it, so that no password of theirs counts: "
+    "choose one as if it were forgotten."
+)
 _LINK_IS_OLD = "This link was used already, or has expired: {remedy}."
 
 
@@ -46,15 +51,22 @@ class Accounts(Resource):
 
     @operation("GET /v1/auth/confirm-email", by="anyone", writes=True, throttle=TOKENS)
     def confirm_email(self, confirmation_token: str) -> Detail:
-        """Confirm one's e-mail address by the link of the mail."""
+        """Confirm one's e-mail address by the link of the mail.
+
+        When more than one sign-up has used the address, none of their passwords counts; a browser is led on to choose
+        one, anybody else asks for it with `accounts.forgot_password`.
+        """
         row = self._take_tokens(confirmation_token, "confirm")
         u = t.users
-        confirmed = {"email_confirmed_at": func.now(), "updated_at": func.now()}
-        if row.password_hash is not None:
-            confirmed["password_hash"] = row.password_hash
-        done = update(u).where(u.c.id == row.user_id, u.c.email_confirmed_at.is_(None)).values(confirmed)
-        if self.db.execute(done.returning(u.c.id)).one_or_none() is not None:
+        done = update(u).where(u.c.id == row.user_id, u.c.email_confirmed_at.is_(None))
+        confirmed = done.values(email_confirmed_at=func.now(), updated_at=func.now()).returning(u.c.password_hash)
+        user = self.db.execute(confirmed).one_or_none()
+        if user is not None:
             self.scope.record("user.confirm", row.user_id)
+            if user.password_hash is None:
+                token = new_account_token(self.scope, row.user_id, "reset", RESET_SECONDS)
+                self.scope.go_to = f"/reset?token={quote(token)}&done=choose"
+                return Detail(detail=_CHOOSE)
         self.scope.go_to = "/login?done=confirmed"
         return Detail(detail="The e-mail address is confirmed; you can sign in now.")
 
@@ -99,9 +111,9 @@ class Accounts(Resource):
         """Use a mail's token up, and with it all others of its account. Of two at once one succeeds."""
         a = t.account_tokens
         fits = (a.c.hash.in_(self.scope.keys.hashes(token)), a.c.kind == kind, a.c.expires_at > func.now())
-        used = select(a.c.user_id, a.c.password_hash).where(*fits).with_for_update().cte("used")
+        used = select(a.c.user_id).where(*fits).with_for_update().cte("used")
         taken = delete(a).where(a.c.user_id == used.c.user_id)
-        row = self.db.execute(taken.returning(used.c.user_id, used.c.password_hash)).first()
+        row = self.db.execute(taken.returning(used.c.user_id)).first()
         if row is None:
             remedy = "sign in, or ask for another mail" if kind == "confirm" else "ask for another mail"
             raise BadRequest(_LINK_IS_OLD.format(remedy=remedy))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -14,11 +15,12 @@ from luml_app.core.ids import new_id
 from luml_app.core.keys import USER_KEY, new_token
 from luml_app.core.operations import Resource, operation
 from luml_app.resources.changes import sent
-from luml_app.schemas.errors import Invalid, NotFound
+from luml_app.schemas.errors import Forbidden, Invalid, NotFound
 from luml_app.schemas.users import ApiKey, ApiKeyCreate, ApiKeyCreated, ApiKeyUpdate
 
 DEFAULT = "default"
 EVERYTHING = ["api", "inference"]
+_LONGER = "The API key that you use ends at {end:%Y-%m-%d %H:%M %Z}, and so does all that it makes; sign in for more."
 Keys = list[ApiKey]
 
 
@@ -28,8 +30,9 @@ class ApiKeys(Resource):
     @operation("POST /v1/users/me/api-keys")
     def create_default(self) -> ApiKeyCreated:
         """Make one's default API key; an older default key stops working."""
+        scopes, end = within(self.scope, None, None)
         self._delete(t.api_keys.c.name == DEFAULT)
-        return self._new(DEFAULT, scopes=EVERYTHING)
+        return self._new(DEFAULT, scopes=scopes, expires_at=end)
 
     @operation("DELETE /v1/users/me/api-keys", status=204)
     def delete_default(self) -> None:
@@ -45,16 +48,22 @@ class ApiKeys(Resource):
 
     @operation("POST /v1/users/me/api-keys/named")
     def create(self, body: ApiKeyCreate) -> ApiKeyCreated:
-        """Make a named API key; with `orbit_id` it opens this orbit and nothing else."""
+        """Make a named API key; with `orbit_id` it opens this orbit and nothing else.
+
+        A key that is made with another opens no more than that one, and for no longer.
+        """
         check_end(body.expires_at)
         if body.orbit_id is not None:
             self._check_orbit(body.orbit_id)
-        scopes = sorted(set(body.scopes or EVERYTHING))
-        return self._new(body.name, scopes=scopes, orbit_id=body.orbit_id, expires_at=body.expires_at)
+        scopes, end = within(self.scope, body.scopes, body.expires_at)
+        return self._new(body.name, scopes=scopes, orbit_id=body.orbit_id, expires_at=end)
 
     @operation("PATCH /v1/users/me/api-keys/{key_id}")
     def update(self, body: ApiKeyUpdate) -> ApiKey:
-        """Change an API key's name, scopes or end. What it opens in the orbit it is bound to stays."""
+        """Change an API key's name, scopes or end. What it opens in the orbit it is bound to stays.
+
+        With another key, or itself, it can be given no more and no longer than that one has.
+        """
         key, k = self.scope.row(t.api_keys), t.api_keys
         wanted = sent(body, k)
         if "scopes" in wanted:
@@ -63,6 +72,7 @@ class ApiKeys(Resource):
         if not changed:
             return key_of(key)
         check_end(changed.get("expires_at"))
+        self._check_not_widened(changed)
         row = self.db.execute(update(k).where(k.c.id == key.id).values(changed).returning(k)).one()
         self.scope.record("api_key.update", key.id, before=before, after=changed)
         return key_of(row)
@@ -76,6 +86,11 @@ class ApiKeys(Resource):
     @operation("GET /v1/auth/api-keys/validate", status=204)
     def validate(self) -> None:
         """Answer whether the credential is valid."""
+
+    def _check_not_widened(self, changed: dict[str, Any]) -> None:
+        _, end = within(self.scope, changed.get("scopes"), changed.get("expires_at"))
+        if "expires_at" in changed and changed["expires_at"] is None and end is not None:
+            raise Forbidden(_LONGER.format(end=end))
 
     def _check_orbit(self, orbit_id: UUID) -> None:
         """One can bind a key only to an orbit that one may enter oneself."""
@@ -107,6 +122,31 @@ class ApiKeys(Resource):
         for row in gone:
             self.scope.record("api_key.delete", row.id, before={"name": row.name})
         return bool(gone)
+
+
+def within(scope: Any, scopes: Sequence[str] | None, end: datetime | None) -> tuple[Sequence[str], datetime | None]:
+    """What a key may open and until when that the caller makes: with a key, no more and no longer than that one.
+
+    What is not said is as much as may be. Raises Forbidden for more.
+    """
+    own = scope.caller.columns
+    if "key_id" not in own:
+        return sorted(set(scopes or EVERYTHING)), end
+    may, last = own["scopes"], own["expires_at"]
+    if more := set(scopes or ()) - set(may):
+        raise Forbidden(
+            f"The API key that you use is not for {' and '.join(sorted(more))}, so it makes no key that is."
+        )
+    if last is not None and end is not None and end > last:
+        raise Forbidden(_LONGER.format(end=last))
+    return sorted(set(scopes or may)), end or last
+
+
+def check_unbounded(scope: Any, doing: str) -> None:
+    """Raise Forbidden for a key that ends, or is for some things only, where what comes of it would not be."""
+    own = scope.caller.columns
+    if "key_id" in own and (own["expires_at"] is not None or set(own["scopes"]) != set(EVERYTHING)):
+        raise Forbidden(f"An API key that ends, or is for some things only, cannot {doing}; sign in for this.")
 
 
 def check_end(moment: datetime | None) -> None:

@@ -14,6 +14,7 @@ from luml_app.core.passwords import check_password, hash_password
 from luml_app.core.prepared import Prepared
 from luml_app.core.throttle import SIGN_IN, TOKENS
 from luml_app.resources.account_mails import tell_of_new_password
+from luml_app.resources.api_keys import check_unbounded
 from luml_app.resources.changes import sent
 from luml_app.resources.membership import check_person
 from luml_app.resources.sessions import (
@@ -63,6 +64,7 @@ class Auth(Resource):
         """Make a one-time link that signs its bearer in as oneself, in a session of its own."""
         # Its keys are what its organization sees and takes away; a session would go on behind their back.
         check_person(self.scope.caller.service_of, "sign in by browser")
+        check_unbounded(self.scope, "make a link that signs in")
         token, session_id = new_token(), new_id()
         row = token_row(self.scope, token, "link", LINK_SECONDS)
         add_session(self.scope, session_id, self.scope.user_id, row)
@@ -104,6 +106,7 @@ class Auth(Resource):
         values: dict[str, Any] = sent(body, t.users)
         mine = t.users.c.id == self.scope.user_id
         if isinstance(body.password, str):
+            check_unbounded(self.scope, "change the password")
             values["password_hash"] = hash_password(body.password)
             end_sessions(self.scope, t.sessions.c.user_id == self.scope.user_id, told=False)
             tell_of_new_password(self.scope, self.scope.caller.name)

@@ -22,6 +22,7 @@ from luml_app.core.operations import Resource, operation
 from luml_app.core.settings import Settings
 from luml_app.core.targets import HOME, own_page
 from luml_app.core.throttle import VISITS
+from luml_app.resources.api_keys import check_unbounded
 from luml_app.resources.membership import check_person
 from luml_app.resources.new_accounts import check_sign_up, identity_row, insert_account
 from luml_app.resources.sessions import VISIT, open_session
@@ -144,6 +145,7 @@ class Identities(Resource):
     def link(self, body: IdentityLink) -> ProviderVisit:
         """Begin to connect an account elsewhere to one's own: the browser goes to `url`, and comes back connected."""
         check_person(self.scope.caller.service_of, "sign in by browser")
+        check_unbounded(self.scope, "connect a way to sign in")
         return self._visit(body.next, self.scope.user_id)
 
     @operation("DELETE /v1/auth/identities/{identity_id}", status=204)

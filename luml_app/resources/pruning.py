@@ -1,4 +1,4 @@
-"""What nobody can use any more is forgotten: old tokens, ended sessions, limits that are whole again."""
+"""What nobody can use any more is forgotten: old tokens and invites, ended sessions, limits that are whole again."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from luml_app.jobs.chores import Errand, chore
 
 KEPT = timedelta(days=1)
 """For so long after its end a token is still known: an old refresh token that comes back ends its session."""
+INVITES_KEPT = timedelta(days=30)
+"""For so long after its end an invite can still be seen, and sent again."""
 _AT_ONCE = 5_000
 
 
@@ -32,6 +34,7 @@ def _old() -> dict[str, tuple[Any, Any]]:
         "sessions": (s.c.id, ~known & (s.c.created_at < past)),
         "account_tokens": (t.account_tokens.c.hash, t.account_tokens.c.expires_at < func.now()),
         "provider_visits": (t.provider_visits.c.state_hash, t.provider_visits.c.expires_at < func.now()),
+        "invites": (t.invites.c.id, t.invites.c.expires_at < func.now() - INVITES_KEPT),
         "throttles": (t.throttles.c.key, t.throttles.c.whole_at < func.now()),
     }
 

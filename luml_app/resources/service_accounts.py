@@ -12,7 +12,7 @@ from luml_app.core import tables as t
 from luml_app.core.ids import new_id
 from luml_app.core.keys import USER_KEY, new_token
 from luml_app.core.operations import Resource, operation
-from luml_app.resources.api_keys import EVERYTHING, check_end, key_of
+from luml_app.resources.api_keys import check_end, key_of, within
 from luml_app.resources.limits import check_limit
 from luml_app.schemas.errors import NotFound
 from luml_app.schemas.service_accounts import ServiceAccount, ServiceAccountCreate
@@ -68,8 +68,9 @@ class ServiceAccounts(Resource):
         check_end(body.expires_at)
         self._check_orbit(body.orbit_id)
         one, key, key_id = self.scope.row(t.users), new_token(USER_KEY), new_id()
-        chosen: dict[str, Any] = {"name": body.name, "scopes": sorted(set(body.scopes or EVERYTHING))}
-        chosen |= {"orbit_id": body.orbit_id, "expires_at": body.expires_at}
+        scopes, end = within(self.scope, body.scopes, body.expires_at)
+        chosen: dict[str, Any] = {"name": body.name, "scopes": scopes}
+        chosen |= {"orbit_id": body.orbit_id, "expires_at": end}
         row = {"id": key_id, "user_id": one.id, "key_hash": self.scope.keys.hash(key), "hint": key[-4:], **chosen}
         self.db.execute(insert(t.api_keys).values(row))
         after = {"name": body.name, "scopes": row["scopes"], "user_id": str(one.id)}

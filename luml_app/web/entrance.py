@@ -30,6 +30,7 @@ _POLICY = (
 )
 _DONE = {
     "confirmed": "Your e-mail address is confirmed; sign in now.",
+    "choose": "Your e-mail address is confirmed. More than one sign-up has used it: choose the password that counts.",
     "reset": "The password is changed; sign in with the new one.",
     "connected": "Connected. You can sign in that way from now on.",
 }
@@ -249,8 +250,8 @@ class Confirm(Page):
         """Confirm the address by the token, or ask for another mail to it."""
         form = self.form("token", "email")
         if form["token"]:
-            await self.call("accounts.confirm_email", query={"confirmation_token": form["token"]})
-            self.redirect("/login?done=confirmed")
+            answer = await self.call("accounts.confirm_email", query={"confirmation_token": form["token"]})
+            self.redirect(answer.go_to or "/login")
             return
         answer = await self.call("accounts.resend_confirmation", {"email": form["email"]})
         await self.show("mailed", done=answer.value.detail, again="/confirm")

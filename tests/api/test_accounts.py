@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 
 from luml_app.core import tables as t
 from luml_app.core.scope import Credentials
@@ -112,15 +112,41 @@ class TestSignUp:
         assert "account already" in str(box.to(cast.alice.email)["Subject"])
         assert sign_in(http, cast.alice.email, PASSWORD).status_code == 200
 
-    def test_a_stranger_cannot_choose_the_password_of_my_account(self, http: httpx.Client, box: Mailbox) -> None:
+    @pytest.mark.parametrize("which", [0, 1, 2])
+    def test_a_stranger_cannot_choose_the_password_of_my_account(
+        self, http: httpx.Client, box: Mailbox, which: int
+    ) -> None:
+        """Whichever of the mails I open: that of the stranger's sign-up, that of mine, or one that I have asked for."""
         http.post("/v1/auth/signup", json={**ADA, "password": "of the stranger"})
-        box.to("ada@example.org")
+        tokens = [token_in(box, "/confirm")]
         http.post("/v1/auth/signup", json=ADA)
-        mine = token_in(box, "/confirm", count=2)
-        http.post("/v1/auth/signup", json={**ADA, "password": "of the stranger"})
-        box.to("ada@example.org", 3)
-        assert confirm(http, mine).status_code == 200
+        tokens.append(token_in(box, "/confirm", count=2))
+        http.post("/v1/auth/resend-confirmation", json={"email": ADA["email"]})
+        tokens.append(token_in(box, "/confirm", count=3))
+        query, browser = {"confirmation_token": tokens[which]}, {"Accept": "text/html"}
+        answer = http.get("/v1/auth/confirm-email", params=query, headers=browser)
+        assert answer.status_code == 303
+        assert [sign_in(http, password=one).status_code for one in ("of the stranger", ADA["password"])] == [401, 401]
+        page = answer.headers["Location"]
+        assert "choose the password that counts" in http.get(page).text
+        reset = {"reset_token": page.partition("token=")[2].partition("&")[0], "new_password": ADA["password"]}
+        assert http.post("/v1/auth/reset-password", json=reset).status_code == 200
+        assert [sign_in(http, password=one).status_code for one in ("of the stranger", ADA["password"])] == [401, 200]
+
+    def test_a_password_from_long_ago_does_not_come_back(self, http: httpx.Client, box: Mailbox, house: House) -> None:
+        """A stranger's sign-up and mine are forgotten but for the account; the mail that I ask for trusts neither."""
+        for count, password in enumerate(("of the stranger", ADA["password"]), start=1):
+            http.post("/v1/auth/signup", json={**ADA, "password": password})
+            box.to("ada@example.org", count)
+        with house.database.write() as db:
+            db.execute(delete(t.account_tokens))
+        http.post("/v1/auth/resend-confirmation", json={"email": ADA["email"]})
+        told = confirm(http, token_in(box, "/confirm", count=3))
+        assert "choose one as if it were forgotten" in told.json()["detail"]
         assert sign_in(http, password="of the stranger").status_code == 401
+        http.post("/v1/auth/forgot-password", json={"email": ADA["email"]})
+        reset = {"reset_token": token_in(box, "/reset", count=4), "new_password": ADA["password"]}
+        assert http.post("/v1/auth/reset-password", json=reset).status_code == 200
         assert sign_in(http).status_code == 200
 
     def test_a_link_is_good_once_and_for_a_day(self, http: httpx.Client, box: Mailbox, house: House) -> None:

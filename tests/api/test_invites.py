@@ -8,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from luml_app.core import tables as t
 from luml_app.core.scope import Credentials
 from luml_app.core.service import Request
+from luml_app.jobs.chores import Errand
+from luml_app.resources.pruning import prune_accounts
 from luml_app.schemas.errors import Conflict, Forbidden, Invalid, LimitReached, NotFound
 from luml_app.web.house import House
 from tests.api.cases import OPERATIONS
@@ -312,3 +314,12 @@ class TestManyAtOnce:
 
         together(act)
         assert invited.id not in {one.id for one in stage.alice.invites.list(here)}
+
+
+def test_what_ended_long_ago_is_forgotten(stage: Stage, here: Any, house: House, invited: Any) -> None:
+    for days, left in ((29, 1), (31, 0)):
+        with house.database.write() as db:
+            past = func.now() - timedelta(days=days)
+            db.execute(update(t.invites).where(t.invites.c.id == invited.id).values(expires_at=past))
+        prune_accounts.run(Errand({}, house.database, house.keys, house.settings))
+        assert len([one for one in stage.alice.invites.list(here) if one.id == invited.id]) == left

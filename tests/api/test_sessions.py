@@ -265,6 +265,56 @@ CASES_ELSEWHERE = {"orbits.delete"}
 """Their cases play in a place of their own, not in the garden."""
 
 
+class TestKeysThatMakeKeys:
+    """What a key makes opens no more than it does, and ends no later."""
+
+    @pytest.fixture
+    def end(self) -> datetime:
+        return datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+
+    @pytest.fixture
+    def brief(self, stage: Stage, end: datetime) -> Any:
+        made = stage.alice.api_keys.create(name="brief", scopes=["api"], expires_at=end)
+        return stage.house.api(Credentials(token=made.key))
+
+    @pytest.fixture
+    def program(self, stage: Stage) -> Any:
+        return stage.cast.here.organization_id, stage.ids["account_id"]
+
+    def test_they_end_with_it(self, brief: Any, program: Any, end: datetime) -> None:
+        brief.api_keys.create(name="same")
+        brief.api_keys.create(name="shorter", expires_at=end - timedelta(hours=1))
+        brief.api_keys.create_default()
+        brief.service_accounts.create_key(*program, name="program")
+        found = {one.name: one for one in (*brief.api_keys.list(), *brief.service_accounts.keys(*program))}
+        ends = {"same": end, "shorter": end - timedelta(hours=1), "default": end, "program": end}
+        assert {name: found[name].expires_at for name in ends} == ends
+        assert all(found[name].scopes == ["api"] for name in ends)
+
+    def test_they_are_not_given_more(self, brief: Any, program: Any, end: datetime) -> None:
+        own = next(one for one in brief.api_keys.list() if one.name == "brief")
+        mores: list[dict[str, Any]] = [{"expires_at": end + timedelta(seconds=1)}, {"scopes": ["api", "inference"]}]
+        for more in mores:
+            for act, where in (
+                (brief.api_keys.create, ()),
+                (brief.service_accounts.create_key, program),
+                (brief.api_keys.update, (own.id,)),
+            ):
+                with pytest.raises(Forbidden, match="API key that you use"):
+                    act(*where, name="more", **more)
+        with pytest.raises(Forbidden, match="ends at"):
+            brief.api_keys.update(own.id, expires_at=None)
+        (same,) = (one for one in brief.api_keys.list() if one.id == own.id)
+        assert (same.name, same.scopes, same.expires_at) == ("brief", ["api"], end)
+
+    def test_they_leave_no_other_way_in(self, stage: Stage, brief: Any) -> None:
+        for act in (brief.auth.create_link, lambda: brief.auth.update_me(password="chosen by a thief")):
+            with pytest.raises(Forbidden, match="sign in for this"):
+                act()
+        brief.auth.update_me(full_name="Alice Liddell")
+        stage.alice.auth.create_link()
+
+
 class TestKeys:
     def test_they_are_renamed_narrowed_and_ended(self, stage: Stage) -> None:
         key = stage.alice.api_keys.create(name="old").key

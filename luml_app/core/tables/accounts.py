@@ -76,7 +76,6 @@ account_tokens = Table(
     Column("hash", Text, primary_key=True),
     parent("users"),
     Column("kind", Text, nullable=False),
-    Column("password_hash", Text),
     Column("expires_at", DateTime(timezone=True), nullable=False),
     one_of("kind", "confirm", "reset"),
     Index(None, "user_id"),
