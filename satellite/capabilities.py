@@ -19,5 +19,6 @@ def capabilities(runtime: str, reason: str, parameters: Iterable[Parameter]) -> 
             "extra_fields_form_spec": [parameter.form() for parameter in parameters],
             "runtime": runtime,
             "runtime_reason": reason,
-        }
+            "rollouts": 1,
+        },
     }

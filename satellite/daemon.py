@@ -15,6 +15,7 @@ from satellite.capabilities import capabilities
 from satellite.gateway.settings import GatewaySettings
 from satellite.gateway.supervisor import GatewaySupervisor
 from satellite.jobs import Worker
+from satellite.judging import Judge
 from satellite.platform import PlatformAway, PlatformError, Unauthorized
 from satellite.reconciler import Reconciler
 from satellite.rest import RestPlatform
@@ -59,11 +60,13 @@ class Daemon:
         base_url = settings.base_url or gateway.url
         rollout = Rollout(settings, platform, runtime, gateway, base_url)
         reconciler = Reconciler(platform, runtime, rollout, settings.reconcile_seconds)
+        judge = Judge(reconciler)
         worker = Worker(platform, reconciler, settings.lease_seconds, settings.poll_seconds, settings.workers)
-        self.closers.callback(self.quiet_down, platform, runtime, rollout, reconciler, worker)
+        self.closers.callback(self.quiet_down, platform, runtime, rollout, reconciler, judge, worker)
         self.pair(platform, base_url, capabilities(runtime.name, why, rollout.parameters))
         runtime.watch(reconciler.wake.set)
         reconciler.start()
+        judge.start()
         worker.start()
         log.info("Serving at %s", base_url)
 
@@ -73,7 +76,13 @@ class Daemon:
         self.closers.close()
 
     def quiet_down(
-        self, platform: RestPlatform, runtime: Runtime, rollout: Rollout, reconciler: Reconciler, worker: Worker
+        self,
+        platform: RestPlatform,
+        runtime: Runtime,
+        rollout: Rollout,
+        reconciler: Reconciler,
+        judge: Judge,
+        worker: Worker,
     ) -> None:
         """Begin nothing new, cut short what is under way, and wait for it: only then may replicas be stopped."""
         worker.stop()
@@ -82,6 +91,7 @@ class Daemon:
         runtime.interrupt()
         worker.join()
         reconciler.join()
+        judge.join()
         rollout.close()
 
     def pair(self, platform: RestPlatform, base_url: str, abilities: dict[str, Any]) -> None:

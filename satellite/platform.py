@@ -89,6 +89,10 @@ class Platform(Protocol):
         """Report what is observed; raises Conflict when what is desired has changed since `generation`."""
         ...
 
+    def roll_back(self, deployment_id: str, generation: int, reason: str, error: str) -> None:
+        """Take the newest revision of a rollout back; raises Conflict when something else is desired meanwhile."""
+        ...
+
     def delete_deployment(self, deployment_id: str) -> None:
         """Confirm that nothing is left of a deployment that was to be deleted."""
         ...

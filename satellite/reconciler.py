@@ -33,6 +33,7 @@ class Reconciler:
         self.stopping = threading.Event()
         self.locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self.waiting: set[str] = set()
+        self.latest: dict[str, Deployment] = {}
         self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="reconcile")
         self.thread = threading.Thread(target=self.run, name="reconciler", daemon=True)
 
@@ -74,6 +75,7 @@ class Reconciler:
         observed = self.runtime.observe()
         seen = {item.deployment_id for item in observed} | set(self.rollout.routes.table.routes)
         desired = {deployment.id: deployment for deployment in self.platform.deployments()}
+        self.latest = desired
         # What waits since the last round for a free thread need not wait twice.
         for deployment_id in (seen | desired.keys()) - self.waiting.copy():
             self.waiting.add(deployment_id)
@@ -126,9 +128,12 @@ class Reconciler:
     def desired(self, deployment_id: str) -> Deployment | None:
         """What the platform wants of one deployment now; None when it does not know it."""
         try:
-            return self.platform.deployment(deployment_id)
+            deployment = self.platform.deployment(deployment_id)
         except Gone:
+            self.latest.pop(deployment_id, None)
             return None
+        self.latest[deployment_id] = deployment
+        return deployment
 
 
 def log_failure(future: Future[None]) -> None:

@@ -83,6 +83,11 @@ class RestPlatform:
         body = changes if generation is None else {**changes, "generation": generation}
         self.call("PATCH", f"deployments/{deployment_id}", body)
 
+    def roll_back(self, deployment_id: str, generation: int, reason: str, error: str) -> None:
+        """Take the newest revision of a rollout back."""
+        body = {"generation": generation, "reason": reason[:200], "error": error}
+        self.call("POST", f"deployments/{deployment_id}/rollback", body)
+
     def delete_deployment(self, deployment_id: str) -> None:
         """Confirm a deletion."""
         self.call("DELETE", f"deployments/{deployment_id}")

@@ -8,6 +8,7 @@ import threading
 from typing import Any, cast
 
 import httpx
+from msgspec.structs import replace
 
 from satellite import parameters, reasons
 from satellite.attempts import Attempts
@@ -18,7 +19,7 @@ from satellite.gateway.routes import Backend, Route, RouteWriter
 from satellite.gateway.supervisor import GatewaySupervisor
 from satellite.health import Health, Prober, deployment_document
 from satellite.parameters import BadParameter, Serving
-from satellite.plan import Outcome, Plan, Replica, Served, Wanted, plan, wanted_replicas
+from satellite.plan import Outcome, Plan, Replica, Served, Share, Wanted, plan, wanted_replicas
 from satellite.platform import Conflict, Gone, Platform, PlatformError
 from satellite.reasons import Reason
 from satellite.runtimes.interface import Observed, ReplicaSpec, Runtime, RuntimeFailure
@@ -53,6 +54,8 @@ class Rollout:
         self.routes_lock = threading.Lock()
         self.prober = Prober()
         self.attempts = Attempts()
+        self.refused: dict[str, int | None] = {}
+        self.handed: dict[str, tuple[int, dict[str, str]]] = {}
 
     def close(self) -> None:
         """Let go of connections."""
@@ -69,7 +72,8 @@ class Rollout:
         Raises Unknown and PlatformAway; everything that is wrong with the deployment itself is reported to the
         platform instead. A report that comes too late (the generation moved on) is dropped.
         """
-        step = plan(deployment, replicas)
+        deployment = self.as_it_stands(deployment)
+        step = plan(deployment, replicas, self.shares(deployment_id, replicas))
         try:
             if deployment is None or deployment.desired != "running":
                 return self.withdraw(deployment_id, deployment, step)
@@ -80,20 +84,60 @@ class Rollout:
 
     def is_settled(self, deployment_id: str, deployment: Deployment | None, replicas: list[Replica]) -> bool:
         """Whether nothing is to be done and the platform knows all there is to know."""
-        step = plan(deployment, replicas)
+        deployment = self.as_it_stands(deployment)
+        step = plan(deployment, replicas, self.shares(deployment_id, replicas))
         route = self.routes.get(deployment_id)
         if deployment is None or deployment.desired != "running":
-            return not replicas and route is None and (deployment is None or deployment.desired == "stopped")
+            told = deployment is None or (deployment.desired == "stopped" and self.known_stopped(deployment))
+            return not replicas and route is None and told
+        waits = not any(self.attempts.may_start(one.key) for one in step.start)
         if step.outcome == "active":
             routed = route is not None and route.backends == backends(step.serve)
-            return routed and not step.retire and self.known_active(deployment)
-        waits = step.start and not step.failed
-        return bool(waits) and not any(self.attempts.may_start(one.key) for one in step.start)
+            done = routed and not step.retire and not step.remove and self.known_active(deployment)
+            return done and waits and not self.news(deployment, replicas)
+        return bool(step.start) and not step.failed and waits
+
+    def as_it_stands(self, deployment: Deployment | None) -> Deployment | None:
+        """The deployment as the platform wants it, but without a revision that has just been taken back here: the
+        platform may not have heard of that yet.
+        """
+        if deployment is None or deployment.id not in self.refused:
+            return deployment
+        if self.refused[deployment.id] != deployment.generation or len(deployment.targets) < 2:
+            self.refused.pop(deployment.id, None)
+            return deployment
+        return deployment.taken_back()
+
+    def take_back(self, deployment: Deployment) -> None:
+        """From now on the newest revision gets no request, whatever the platform says of this generation."""
+        self.refused[deployment.id] = deployment.generation
+        route = self.routes.get(deployment.id)
+        kept = tuple(one for one in route.backends if one.revision != deployment.newest.id) if route else ()
+        if route and kept:
+            self.route(deployment.id, replace(route, backends=tuple(replace(one, weight=100) for one in kept)))
+
+    def shares(self, deployment_id: str, replicas: list[Replica]) -> dict[str, Share]:
+        """Which part each replica has in serving now."""
+        route = self.routes.get(deployment_id)
+        by_url = {one.url: (one.weight, one.mirror) for one in route.backends} if route else {}
+        urls = {replica.key: replica.observed.url or "" for replica in replicas}
+        return {key: by_url[url] for key, url in urls.items() if url in by_url}
 
     def known_active(self, deployment: Deployment) -> bool:
         """Whether the platform has heard that the deployment serves, where and with which schemas."""
         url_known = deployment.inference_url == self.inference_url(deployment.id)
-        return deployment.status == "active" and url_known and deployment.has_schemas and not deployment.error_message
+        known = deployment.status == "active" and url_known and deployment.has_schemas and not deployment.error_message
+        return known and self.heard(deployment)
+
+    def known_stopped(self, deployment: Deployment) -> bool:
+        """Whether the platform has heard that nothing of the deployment runs any more."""
+        return deployment.status == "pending" and self.heard(deployment)
+
+    def heard(self, deployment: Deployment) -> bool:
+        """Whether the platform has had a report on what it wants now; one that counts no generations has."""
+        refused = self.refused.get(deployment.id, -1) == deployment.generation
+        counts = deployment.generation is not None and deployment.observed_generation is not None
+        return refused or not counts or deployment.observed_generation == deployment.generation
 
     def withdraw(self, deployment_id: str, deployment: Deployment | None, step: Plan) -> Outcome:
         """Nothing of the deployment stays; then a deletion is confirmed."""
@@ -104,16 +148,14 @@ class Rollout:
                 self.platform.delete_deployment(deployment_id)
             except Gone:
                 log.info("Deployment %s was gone already", deployment_id)
+        elif deployment and not self.known_stopped(deployment):
+            self.platform.update_deployment(deployment_id, {"status": "pending"}, deployment.generation)
         return "absent"
 
     def serve(self, deployment: Deployment, step: Plan, replicas: list[Replica]) -> Outcome:
         """Bring the desired revision nearer to serving."""
         if step.outcome == "active" and step.serve:
-            for one in wanted_replicas(deployment):
-                self.attempts.forget(one.key)
-            self.switch(deployment, step)
-            self.report_active(deployment, step.serve[0].replica)
-            return "active"
+            return self.all_serve(deployment, step, replicas)
         self.keep_route(deployment, step.serve, "starting")
         if step.outcome == "failed" and step.failed:
             said = self.runtime.hide_secrets(step.failed.key, step.failed.health.error)
@@ -126,10 +168,50 @@ class Rollout:
             return "not_responding"
         if deployment.status == "active" and not step.serve:
             self.report(deployment, {"status": "not_responding"})
-        late = [one.key for one in wanted_replicas(deployment) if self.is_late(deployment, one, replicas)]
+        late = [
+            one.key
+            for one in wanted_replicas(deployment)
+            if not one.target.standby and self.is_late(deployment, one, replicas)
+        ]
         if late:
             return self.fail_replica(deployment, step, late[0], reasons.NOT_READY, "")
         return "progressing"
+
+    def all_serve(self, deployment: Deployment, step: Plan, replicas: list[Replica]) -> Outcome:
+        """All that is to serve can: switch over, look after the standby, and tell the platform, which may then want
+        something else of a rollout.
+        """
+        for served in step.serve:
+            self.attempts.forget(served.replica.key)
+        self.switch(deployment, step)
+        self.remove(step.remove)
+        for one in step.start:
+            self.start_standby(deployment, one)
+        self.hand_attributes(deployment, replicas)
+        told = self.report_active(deployment, step.serve[0].replica)
+        return "progressing" if told and len(deployment.targets) > 1 else "active"
+
+    def start_standby(self, deployment: Deployment, one: Wanted) -> None:
+        """Have the way back ready again. That it is not is no trouble of what serves, but for the log."""
+        if self.attempts.may_start(one.key):
+            self.attempts.note_start(one.key)
+            if trouble := self.trouble_with_start(deployment, one):
+                log.warning("Deployment %s: the standby cannot be started: %s: %s", deployment.id, *trouble)
+
+    def news(self, deployment: Deployment, replicas: list[Replica]) -> list[Replica]:
+        """The replicas that run with other dynamic attributes than they should have."""
+        if not deployment.attribute_secrets and not deployment.secrets_version:
+            return []
+        stamp = (deployment.secrets_version, deployment.attribute_secrets)
+        return [one for one in replicas if self.handed.get(one.key) != stamp]
+
+    def hand_attributes(self, deployment: Deployment, replicas: list[Replica]) -> None:
+        """Give running replicas the values that the secrets of their dynamic attributes have now."""
+        waiting = self.news(deployment, replicas)
+        values = self.secrets(deployment.attribute_secrets) if waiting else {}
+        for one in waiting:
+            if self.runtime.refresh_attributes(one.key, values):
+                self.handed[one.key] = (deployment.secrets_version, deployment.attribute_secrets)
 
     def is_late(self, deployment: Deployment, one: Wanted, replicas: list[Replica]) -> bool:
         """Whether a replica that is not ready has had time enough."""
@@ -147,17 +229,23 @@ class Rollout:
         """Start what is missing, unless it has just failed to."""
         if step.failed:
             self.note_exit(deployment, step, step.failed.key)
-        able = [one for one in step.start if self.attempts.may_start(one.key)]
+        for one in step.start:
+            if one.target.standby:
+                self.start_standby(deployment, one)
+        needed = [one for one in step.start if not one.target.standby]
+        able = [one for one in needed if self.attempts.may_start(one.key)]
         for one in able:
             self.attempts.note_start(one.key)
             if trouble := self.trouble_with_start(deployment, one):
                 return self.fail(deployment, step.serve, *trouble)
-        return "progressing" if able else "failed"
+        return "progressing" if able or not needed else "failed"
 
     def trouble_with_start(self, deployment: Deployment, one: Wanted) -> tuple[Reason, str] | None:
         """Start one replica; what went wrong (reason, error) when that failed."""
         try:
-            self.runtime.ensure_running(self.spec(deployment.id, one.target.revision, one.index))
+            spec = self.spec(deployment, one.target.revision, one.index)
+            self.runtime.ensure_running(spec)
+            self.handed[spec.key] = (deployment.secrets_version, deployment.attribute_secrets)
         except RuntimeFailure as error:
             return error.reason, error.error
         except OSError as error:
@@ -176,14 +264,14 @@ class Rollout:
             printed = self.runtime.logs(key, LOG_LINES)
             self.fail(deployment, step.serve, reasons.of_ending(self.runtime.ending(key), printed), printed)
 
-    def spec(self, deployment_id: str, revision: Revision, index: int) -> ReplicaSpec:
+    def spec(self, deployment: Deployment, revision: Revision, index: int) -> ReplicaSpec:
         """Everything a replica is started with; downloads the model if it is not here."""
         serving = self.serving(revision)
         source = self.platform.artifact(revision.artifact_id)
         digest = revision.digest or source.digest
         folder = self.models.ensure(digest, self.platform.download(source.url), source.size)
         return ReplicaSpec(
-            deployment_id=deployment_id,
+            deployment_id=deployment.id,
             revision_id=revision.id,
             index=index,
             model=folder,
@@ -191,7 +279,7 @@ class Rollout:
             environment=environment_of(folder),
             variables=revision.env_variables,
             secrets=self.secrets(revision.env_secrets),
-            attributes=self.secrets(revision.attribute_secrets),
+            attributes=self.secrets(deployment.attribute_secrets),
             limits=serving.limits,
             workers=serving.workers,
             batch_delay_ms=serving.batch_delay_ms,
@@ -215,27 +303,33 @@ class Rollout:
         """Report a failure. A deployment of which something still serves stays active and carries the error."""
         self.keep_route(deployment, fallback, "failed")
         log.warning("Deployment %s: %s: %s", deployment.id, reason, error)
+        if deployment.bounds and fallback and len(deployment.targets) > 1:
+            self.take_back(deployment)
+            self.platform.roll_back(deployment.id, deployment.generation or 0, reason.text, error[-ERROR_LENGTH:])
+            return "progressing"
         message = reasons.error_message(reason, error[-ERROR_LENGTH:])
         self.report(deployment, {"status": "active" if fallback else "failed", "error_message": message})
         return "failed"
 
-    def report_active(self, deployment: Deployment, replica: Replica) -> None:
-        """Tell the platform where the deployment is served and with which schemas, if it does not know."""
+    def report_active(self, deployment: Deployment, replica: Replica) -> bool:
+        """Tell the platform where the deployment is served and with which schemas; whether it did not know."""
         if self.known_active(deployment):
-            return
+            return False
         try:
             document = self.prober.openapi(str(replica.observed.url))
         except httpx.HTTPError as error:
             log.warning("Deployment %s has no schemas: %s", deployment.id, error)
-            return
+            return False
         schemas = deployment_document(document, deployment.id, self.base_url)
         url = self.inference_url(deployment.id)
         self.report(deployment, {"status": "active", "inference_url": url, "schemas": schemas, "error_message": None})
+        return True
 
     def report(self, deployment: Deployment, changes: dict[str, Any]) -> None:
         """Report what differs from what the platform knows; only as long as it wants what it wanted."""
-        same_error = changes.get("error_message", deployment.error_message) == deployment.error_message
-        if changes["status"] == deployment.status and same_error and "schemas" not in changes:
+        known = {"status": deployment.status, "error_message": deployment.error_message}
+        same = all(value == known[name] for name, value in changes.items() if name in known)
+        if same and "schemas" not in changes and self.heard(deployment):
             return
         self.platform.update_deployment(deployment.id, changes, deployment.generation)
 
@@ -272,6 +366,7 @@ class Rollout:
         """Stop replicas."""
         for key in keys:
             self.runtime.ensure_absent(key)
+            self.handed.pop(key, None)
 
     def inference_url(self, deployment_id: str) -> str:
         """Where callers reach a deployment."""

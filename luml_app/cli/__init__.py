@@ -30,6 +30,7 @@ COMMANDS = {
     "events": ("luml_app.cli.events:events", "List, export and follow the audit log."),
     "webhooks": ("luml_app.cli.webhooks:webhooks", "Send events to addresses of your choice."),
     "deploy": ("luml_app.cli.deployments:deploy", "Deploy a model."),
+    "deployments": ("luml_app.cli.rollouts:deployments", "List deployments, roll out changes, go back."),
     "predict": ("luml_app.cli.deployments:predict", "Call a deployed model."),
     "members": ("luml_app.cli.members:members", "List people, give them roles, remove them."),
     "invites": ("luml_app.cli.invites:invites", "Invite people, and answer invitations."),

@@ -15,18 +15,23 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", required=False)
 @orbit_option
+@click.option("--track", help="Instead of MODEL: the track whose --stage is deployed.")
+@click.option("--stage", default="production", show_default=True, help="The stage of the track.")
+@click.option("--follow", is_flag=True, help="Roll forward whenever another version moves into the stage.")
 @click.option("--name", help="The deployment's name (the model's).")
 @click.option("--satellite", help="The satellite, by name or id; needed when there are several.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it is served.")
 @as_json
-def deploy(model: str, orbit: str | None, name: str | None, satellite: str | None, wait: bool, as_json: bool) -> None:
-    """Deploy MODEL, an artifact by name or id."""
+def deploy(model: str | None, orbit: str | None, wait: bool, as_json: bool, track: str | None, **how: Any) -> None:
+    """Deploy MODEL, an artifact by name or id, or what is in a stage of a track."""
     from luml_app.client.http import Client
 
+    if (model is None) == (track is None):
+        raise click.UsageError("Name either a MODEL, or a --track (and its --stage).")
     with Client() as client:
-        live = client.orbit(orbit).artifact(model).deploy(name, satellite=satellite)
+        live = client.orbit(orbit).deploy(model, track=track, **how)
         if wait:
             live.wait()
     if as_json:

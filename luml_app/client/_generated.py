@@ -67,6 +67,16 @@ from luml_app.schemas.organizations import (
     OwnershipTransfer,
 )
 from luml_app.schemas.permissions import Permission
+from luml_app.schemas.revisions import Revision, RolloutBounds, RolloutStep
+from luml_app.schemas.rollouts import (
+    Reason,
+    RevisionCreate,
+    RevisionDifference,
+    Rollback,
+    RollbackReport,
+    RolloutCreate,
+    RolloutUpdate,
+)
 from luml_app.schemas.satellites import (
     ArtifactForSatellite,
     InferenceAccess,
@@ -988,7 +998,7 @@ class Secrets(Group):
         value: str | UnsetType | None = UNSET,
         tags: builtins.list[str] | UnsetType | None = UNSET,
     ) -> Secret:
-        """Change name, value or tags; deployments take a new value when they are started again."""
+        """Change name, value or tags; deployments that use it take a new value over by themselves."""
         return self._send(
             Call(
                 "secrets.update",
@@ -2184,8 +2194,9 @@ class Deployments(Group):
         orbit_id: Id,
         *,
         satellite_id: Id,
-        artifact_id: Id,
         name: str,
+        artifact_id: Id | UnsetType = UNSET,
+        follow_stage_id: Id | None = None,
         satellite_parameters: dict[str, bool | int | str] | UnsetType = UNSET,
         description: str | None = None,
         env_variables: dict[str, str] | UnsetType = UNSET,
@@ -2205,6 +2216,7 @@ class Deployments(Group):
                     DeploymentCreate,
                     satellite_id=satellite_id,
                     artifact_id=artifact_id,
+                    follow_stage_id=follow_stage_id,
                     name=name,
                     satellite_parameters=satellite_parameters,
                     description=description,
@@ -2250,8 +2262,9 @@ class Deployments(Group):
         description: str | UnsetType | None = UNSET,
         tags: builtins.list[str] | UnsetType | None = UNSET,
         dynamic_attributes_secrets: dict[str, Id] | UnsetType | None = UNSET,
+        follow_stage_id: Id | UnsetType | None = UNSET,
     ) -> Deployment:
-        """Change name, description, tags or the secrets of dynamic attributes."""
+        """Change name, description, tags, the stage that it follows, or the secrets of dynamic attributes."""
         return self._send(
             Call(
                 "deployments.update",
@@ -2265,6 +2278,7 @@ class Deployments(Group):
                     description=description,
                     tags=tags,
                     dynamic_attributes_secrets=dynamic_attributes_secrets,
+                    follow_stage_id=follow_stage_id,
                 ),
             )
         )
@@ -2290,6 +2304,172 @@ class Deployments(Group):
                 "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}/force",
                 type(None),
                 path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+            )
+        )
+
+    def stop(self, organization_id: Id, orbit_id: Id, deployment_id: Id, *, why: str | None = None) -> Deployment:
+        """Stop serving: no replica stays, and what the deployment is stays as it is; `start` serves it again.
+
+        A rollout that is under way ends with it: the stable revision is what `start` serves.
+        """
+        return self._send(
+            Call(
+                "deployments.stop",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}/stop",
+                Deployment,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+                body=body(Reason, why=why),
+            )
+        )
+
+    def start(self, organization_id: Id, orbit_id: Id, deployment_id: Id, *, why: str | None = None) -> Deployment:
+        """Serve a deployment again that was stopped."""
+        return self._send(
+            Call(
+                "deployments.start",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}/start",
+                Deployment,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+                body=body(Reason, why=why),
+            )
+        )
+
+    def restart(self, organization_id: Id, orbit_id: Id, deployment_id: Id, *, why: str | None = None) -> Deployment:
+        """Replace every replica by a new one; the old ones serve until the new ones are ready."""
+        return self._send(
+            Call(
+                "deployments.restart",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}/restart",
+                Deployment,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+                body=body(Reason, why=why),
+            )
+        )
+
+
+class Revisions(Group):
+    """What a deployment serves or has served: a model with its environment and parameters."""
+
+    def create(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        deployment_id: Id,
+        *,
+        artifact_id: Id | UnsetType | None = UNSET,
+        satellite_parameters: dict[str, bool | int | str] | UnsetType | None = UNSET,
+        env_variables: dict[str, str] | UnsetType | None = UNSET,
+        env_variables_secrets: dict[str, Id] | UnsetType | None = UNSET,
+        rollout: RolloutCreate | None = None,
+        why: str | None = None,
+    ) -> Deployment:
+        """Roll out a change: another model, environment or parameters; what is not sent is as before.
+
+        The revision before serves until the new one is ready, and its share of the requests as long as the rollout
+        says so.
+        """
+        return self._send(
+            Call(
+                "revisions.create",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}/revisions",
+                Deployment,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+                body=body(
+                    RevisionCreate,
+                    artifact_id=artifact_id,
+                    satellite_parameters=satellite_parameters,
+                    env_variables=env_variables,
+                    env_variables_secrets=env_variables_secrets,
+                    rollout=rollout,
+                    why=why,
+                ),
+            )
+        )
+
+    def list(
+        self, organization_id: Id, orbit_id: Id, deployment_id: Id, *, cursor: str | None = None, limit: int = 50
+    ) -> Page[Revision]:
+        """The revisions of a deployment, newest first."""
+        return self._send(
+            Call(
+                "revisions.list",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}/revisions",
+                Page[Revision],
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+                query={"cursor": cursor, "limit": limit},
+            )
+        )
+
+    def difference(self, organization_id: Id, orbit_id: Id, deployment_id: Id, revision_id: Id) -> RevisionDifference:
+        """What going (back) to a revision would change."""
+        return self._send(
+            Call(
+                "revisions.difference",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}/revisions/{revision_id}/difference",
+                RevisionDifference,
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "deployment_id": deployment_id,
+                    "revision_id": revision_id,
+                },
+            )
+        )
+
+
+class Rollouts(Group):
+    """The move of a deployment from one revision to the next."""
+
+    def update(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        deployment_id: Id,
+        *,
+        weight: int | UnsetType = UNSET,
+        mirror: bool | UnsetType = UNSET,
+        steps: builtins.list[RolloutStep] | UnsetType = UNSET,
+        bounds: RolloutBounds | UnsetType | None = UNSET,
+        why: str | None = None,
+    ) -> Deployment:
+        """Change the new revision's share of the requests; with weight 100 it takes over."""
+        return self._send(
+            Call(
+                "rollouts.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}/rollout",
+                Deployment,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+                body=body(RolloutUpdate, weight=weight, mirror=mirror, steps=steps, bounds=bounds, why=why),
+            )
+        )
+
+    def rollback(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        deployment_id: Id,
+        *,
+        revision_id: Id | None = None,
+        why: str | None = None,
+    ) -> Deployment:
+        """Go back: to the named revision, else to the stable one of a rollout under way, else to the one that served
+        before. What serves now goes on until that is ready.
+        """
+        return self._send(
+            Call(
+                "rollouts.rollback",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}/rollback",
+                Deployment,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+                body=body(Rollback, revision_id=revision_id, why=why),
             )
         )
 
@@ -2425,6 +2605,22 @@ class Agent(Group):
                 Deployment,
                 path={"deployment_id": deployment_id},
                 body=body(DeploymentStatusReport, status=status),
+            )
+        )
+
+    def roll_back(self, deployment_id: Id, *, generation: int, reason: str, error: str = "") -> Deployment:
+        """Take the new revision of a rollout back, because it does not keep to its bounds; the stable one serves all.
+
+        Refused when something else is desired meanwhile than at `generation`.
+        """
+        return self._send(
+            Call(
+                "agent.roll_back",
+                "POST",
+                "/satellites/v1/deployments/{deployment_id}/rollback",
+                Deployment,
+                path={"deployment_id": deployment_id},
+                body=body(RollbackReport, generation=generation, reason=reason, error=error),
             )
         )
 
@@ -2772,6 +2968,8 @@ class Api:
         self.track_history = TrackHistory(send)
         self.satellites = Satellites(send)
         self.deployments = Deployments(send)
+        self.revisions = Revisions(send)
+        self.rollouts = Rollouts(send)
         self.agent = Agent(send)
         self.events = Events(send)
         self.webhooks = Webhooks(send)
@@ -3657,7 +3855,7 @@ class AsyncSecrets(AsyncGroup):
         value: str | UnsetType | None = UNSET,
         tags: builtins.list[str] | UnsetType | None = UNSET,
     ) -> Secret:
-        """Change name, value or tags; deployments take a new value when they are started again."""
+        """Change name, value or tags; deployments that use it take a new value over by themselves."""
         return await self._send(
             Call(
                 "secrets.update",
@@ -4857,8 +5055,9 @@ class AsyncDeployments(AsyncGroup):
         orbit_id: Id,
         *,
         satellite_id: Id,
-        artifact_id: Id,
         name: str,
+        artifact_id: Id | UnsetType = UNSET,
+        follow_stage_id: Id | None = None,
         satellite_parameters: dict[str, bool | int | str] | UnsetType = UNSET,
         description: str | None = None,
         env_variables: dict[str, str] | UnsetType = UNSET,
@@ -4878,6 +5077,7 @@ class AsyncDeployments(AsyncGroup):
                     DeploymentCreate,
                     satellite_id=satellite_id,
                     artifact_id=artifact_id,
+                    follow_stage_id=follow_stage_id,
                     name=name,
                     satellite_parameters=satellite_parameters,
                     description=description,
@@ -4923,8 +5123,9 @@ class AsyncDeployments(AsyncGroup):
         description: str | UnsetType | None = UNSET,
         tags: builtins.list[str] | UnsetType | None = UNSET,
         dynamic_attributes_secrets: dict[str, Id] | UnsetType | None = UNSET,
+        follow_stage_id: Id | UnsetType | None = UNSET,
     ) -> Deployment:
-        """Change name, description, tags or the secrets of dynamic attributes."""
+        """Change name, description, tags, the stage that it follows, or the secrets of dynamic attributes."""
         return await self._send(
             Call(
                 "deployments.update",
@@ -4938,6 +5139,7 @@ class AsyncDeployments(AsyncGroup):
                     description=description,
                     tags=tags,
                     dynamic_attributes_secrets=dynamic_attributes_secrets,
+                    follow_stage_id=follow_stage_id,
                 ),
             )
         )
@@ -4963,6 +5165,178 @@ class AsyncDeployments(AsyncGroup):
                 "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}/force",
                 type(None),
                 path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+            )
+        )
+
+    async def stop(self, organization_id: Id, orbit_id: Id, deployment_id: Id, *, why: str | None = None) -> Deployment:
+        """Stop serving: no replica stays, and what the deployment is stays as it is; `start` serves it again.
+
+        A rollout that is under way ends with it: the stable revision is what `start` serves.
+        """
+        return await self._send(
+            Call(
+                "deployments.stop",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}/stop",
+                Deployment,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+                body=body(Reason, why=why),
+            )
+        )
+
+    async def start(
+        self, organization_id: Id, orbit_id: Id, deployment_id: Id, *, why: str | None = None
+    ) -> Deployment:
+        """Serve a deployment again that was stopped."""
+        return await self._send(
+            Call(
+                "deployments.start",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}/start",
+                Deployment,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+                body=body(Reason, why=why),
+            )
+        )
+
+    async def restart(
+        self, organization_id: Id, orbit_id: Id, deployment_id: Id, *, why: str | None = None
+    ) -> Deployment:
+        """Replace every replica by a new one; the old ones serve until the new ones are ready."""
+        return await self._send(
+            Call(
+                "deployments.restart",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}/restart",
+                Deployment,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+                body=body(Reason, why=why),
+            )
+        )
+
+
+class AsyncRevisions(AsyncGroup):
+    """What a deployment serves or has served: a model with its environment and parameters."""
+
+    async def create(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        deployment_id: Id,
+        *,
+        artifact_id: Id | UnsetType | None = UNSET,
+        satellite_parameters: dict[str, bool | int | str] | UnsetType | None = UNSET,
+        env_variables: dict[str, str] | UnsetType | None = UNSET,
+        env_variables_secrets: dict[str, Id] | UnsetType | None = UNSET,
+        rollout: RolloutCreate | None = None,
+        why: str | None = None,
+    ) -> Deployment:
+        """Roll out a change: another model, environment or parameters; what is not sent is as before.
+
+        The revision before serves until the new one is ready, and its share of the requests as long as the rollout
+        says so.
+        """
+        return await self._send(
+            Call(
+                "revisions.create",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}/revisions",
+                Deployment,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+                body=body(
+                    RevisionCreate,
+                    artifact_id=artifact_id,
+                    satellite_parameters=satellite_parameters,
+                    env_variables=env_variables,
+                    env_variables_secrets=env_variables_secrets,
+                    rollout=rollout,
+                    why=why,
+                ),
+            )
+        )
+
+    async def list(
+        self, organization_id: Id, orbit_id: Id, deployment_id: Id, *, cursor: str | None = None, limit: int = 50
+    ) -> Page[Revision]:
+        """The revisions of a deployment, newest first."""
+        return await self._send(
+            Call(
+                "revisions.list",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}/revisions",
+                Page[Revision],
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+                query={"cursor": cursor, "limit": limit},
+            )
+        )
+
+    async def difference(
+        self, organization_id: Id, orbit_id: Id, deployment_id: Id, revision_id: Id
+    ) -> RevisionDifference:
+        """What going (back) to a revision would change."""
+        return await self._send(
+            Call(
+                "revisions.difference",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}/revisions/{revision_id}/difference",
+                RevisionDifference,
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "deployment_id": deployment_id,
+                    "revision_id": revision_id,
+                },
+            )
+        )
+
+
+class AsyncRollouts(AsyncGroup):
+    """The move of a deployment from one revision to the next."""
+
+    async def update(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        deployment_id: Id,
+        *,
+        weight: int | UnsetType = UNSET,
+        mirror: bool | UnsetType = UNSET,
+        steps: builtins.list[RolloutStep] | UnsetType = UNSET,
+        bounds: RolloutBounds | UnsetType | None = UNSET,
+        why: str | None = None,
+    ) -> Deployment:
+        """Change the new revision's share of the requests; with weight 100 it takes over."""
+        return await self._send(
+            Call(
+                "rollouts.update",
+                "PATCH",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}/rollout",
+                Deployment,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+                body=body(RolloutUpdate, weight=weight, mirror=mirror, steps=steps, bounds=bounds, why=why),
+            )
+        )
+
+    async def rollback(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        deployment_id: Id,
+        *,
+        revision_id: Id | None = None,
+        why: str | None = None,
+    ) -> Deployment:
+        """Go back: to the named revision, else to the stable one of a rollout under way, else to the one that served
+        before. What serves now goes on until that is ready.
+        """
+        return await self._send(
+            Call(
+                "rollouts.rollback",
+                "POST",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/deployments/{deployment_id}/rollback",
+                Deployment,
+                path={"organization_id": organization_id, "orbit_id": orbit_id, "deployment_id": deployment_id},
+                body=body(Rollback, revision_id=revision_id, why=why),
             )
         )
 
@@ -5100,6 +5474,22 @@ class AsyncAgent(AsyncGroup):
                 Deployment,
                 path={"deployment_id": deployment_id},
                 body=body(DeploymentStatusReport, status=status),
+            )
+        )
+
+    async def roll_back(self, deployment_id: Id, *, generation: int, reason: str, error: str = "") -> Deployment:
+        """Take the new revision of a rollout back, because it does not keep to its bounds; the stable one serves all.
+
+        Refused when something else is desired meanwhile than at `generation`.
+        """
+        return await self._send(
+            Call(
+                "agent.roll_back",
+                "POST",
+                "/satellites/v1/deployments/{deployment_id}/rollback",
+                Deployment,
+                path={"deployment_id": deployment_id},
+                body=body(RollbackReport, generation=generation, reason=reason, error=error),
             )
         )
 
@@ -5447,6 +5837,8 @@ class AsyncApi:
         self.track_history = AsyncTrackHistory(send)
         self.satellites = AsyncSatellites(send)
         self.deployments = AsyncDeployments(send)
+        self.revisions = AsyncRevisions(send)
+        self.rollouts = AsyncRollouts(send)
         self.agent = AsyncAgent(send)
         self.events = AsyncEvents(send)
         self.webhooks = AsyncWebhooks(send)

@@ -6,7 +6,7 @@ They wrap what the flat calls return (`.data`) and hold no connection of their o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -19,7 +19,9 @@ from luml_app.schemas.artifacts import Artifact
 from luml_app.schemas.collections import Collection
 from luml_app.schemas.deployments import Deployment
 from luml_app.schemas.errors import Conflict, LumlError, NotFound, Unavailable
-from luml_app.schemas.fields import Page
+from luml_app.schemas.fields import UNSET, Page
+from luml_app.schemas.revisions import Revision, RolloutBounds, RolloutStep
+from luml_app.schemas.rollouts import RevisionDifference, RolloutCreate
 from luml_app.schemas.tracks import Stage, Tenure, Track, TrackEntry, TrackThen, Version
 
 if TYPE_CHECKING:
@@ -85,16 +87,19 @@ class ArtifactHandle:
         env: Mapping[str, str] | None = None,
         secrets: Mapping[str, str | UUID] | None = None,
         attribute_secrets: Mapping[str, str | UUID] | None = None,
+        following: UUID | None = None,
     ) -> DeploymentHandle:
         """Deploy this model on a satellite (by default the only one); `.wait()` for it to be ready.
 
         `env` are environment variables of the model; `secrets` are such, too, each with the name or id of a secret of
-        the orbit; `attribute_secrets` fill dynamic attributes. Raises NotFound for a secret that is not there.
+        the orbit; `attribute_secrets` fill dynamic attributes. `following` is the id of a stage whose versions are
+        served from now on, this one first. Raises NotFound for a secret that is not there.
         """
         made = self.orbit.client.deployments.create(
             *self.orbit.ids,
             satellite_id=self.orbit.satellite(satellite).id,
-            artifact_id=self.data.id,
+            artifact_id=self.data.id if following is None else UNSET,
+            follow_stage_id=following,
             name=name or self.data.name or self.data.file_name,
             satellite_parameters=dict(parameters or {}),
             env_variables=dict(env or {}),
@@ -222,7 +227,7 @@ class DeploymentHandle:
         return self
 
     def wait(self, timeout: float = 600.0) -> DeploymentHandle:
-        """Until it is served, at most `timeout` seconds.
+        """Until what is wanted now is served (or, after `stop`, nothing is any more), at most `timeout` seconds.
 
         Raises DeploymentFailed with the satellite's reason when it fails or takes longer.
         """
@@ -245,9 +250,108 @@ class DeploymentHandle:
         body = {"inputs": dict(inputs), "dynamic_attributes": dict(dynamic_attributes or {})}
         return compute(client.direct, self.url, client.connection.api_key, body)
 
-    def delete(self) -> None:
-        """Ask the satellite to take it down."""
-        self.orbit.client.deployments.delete(*self.ids)
+    def update(
+        self,
+        artifact: ArtifactHandle | None = None,
+        *,
+        parameters: Mapping[str, bool | int | str] | None = None,
+        env: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str | UUID] | None = None,
+        weight: int = 100,
+        mirror: bool = False,
+        steps: Sequence[tuple[int, int]] = (),
+        bounds: RolloutBounds | None = None,
+        why: str | None = None,
+    ) -> Self:
+        """Roll out another model, or the same with other parameters or environment; `.wait()` for it to serve.
+
+        What is not given stays; what is replaces all there was. What serves now goes on until the new revision is
+        ready. That one gets `weight` percent of the requests, or, as a `mirror`, copies whose answers are dropped; with
+        `steps`, pairs of percent and seconds, its share grows by itself: ``[(5, 600), (25, 600), (100, 0)]``. If it
+        does not keep to the `bounds`, the satellite takes it back.
+        """
+        changes: dict[str, Any] = {"artifact_id": artifact and artifact.id}
+        changes |= {"satellite_parameters": parameters, "env_variables": env}
+        changes["env_variables_secrets"] = None if secrets is None else self.orbit.secret_ids(secrets)
+        planned = [RolloutStep(weight=share, seconds=seconds) for share, seconds in steps]
+        rollout = RolloutCreate(weight=weight, mirror=mirror, steps=planned, bounds=bounds)
+        sent = {name: value for name, value in changes.items() if value is not None}
+        self.data = self.orbit.client.revisions.create(*self.ids, **sent, rollout=rollout, why=why)
+        return self
+
+    def shift(self, weight: int, *, why: str | None = None) -> Self:
+        """Give the new revision of a rollout `weight` percent of the requests; with 100 it takes over.
+
+        Raises Conflict when no rollout is under way.
+        """
+        self.data = self.orbit.client.rollouts.update(*self.ids, weight=weight, why=why)
+        return self
+
+    def promote(self, *, why: str | None = None) -> Self:
+        """Let the new revision of a rollout take over."""
+        return self.shift(100, why=why)
+
+    def revisions(self) -> Iterator[Revision]:
+        """What it serves and has served, newest first."""
+        return pages(lambda cursor: self.orbit.client.revisions.list(*self.ids, cursor=cursor))
+
+    def difference(self, revision: int | UUID | Revision | None = None) -> RevisionDifference:
+        """What `rollback` to a revision (by number or id; by default the one that served before) would change."""
+        return self.orbit.client.revisions.difference(*self.ids, self._revision(revision).id)
+
+    def rollback(self, revision: int | UUID | Revision | None = None, *, why: str | None = None) -> Self:
+        """Go back to a revision, by number or id; by default to the one that served before. `difference` shows what
+        that changes. What serves now goes on until that revision is ready.
+
+        Raises Conflict when there is none to go back to.
+        """
+        wanted = None if revision is None else self._revision(revision).id
+        self.data = self.orbit.client.rollouts.rollback(*self.ids, revision_id=wanted, why=why)
+        return self
+
+    def follow(self, track: str | TrackHandle | None, stage: str = "") -> Self:
+        """From now on serve whatever version is in `stage` of `track`; with None, stay with the present one."""
+        stage_id = None if track is None else self.orbit.stage_of(track, stage).id
+        self.data = self.orbit.client.deployments.update(*self.ids, follow_stage_id=stage_id)
+        return self
+
+    def stop(self, *, why: str | None = None) -> Self:
+        """Stop serving; what it is stays, and `start` serves it again."""
+        self.data = self.orbit.client.deployments.stop(*self.ids, why=why)
+        return self
+
+    def start(self, *, why: str | None = None) -> Self:
+        """Serve again what was stopped."""
+        self.data = self.orbit.client.deployments.start(*self.ids, why=why)
+        return self
+
+    def restart(self, *, why: str | None = None) -> Self:
+        """Replace every replica; the old ones serve until the new ones are ready."""
+        self.data = self.orbit.client.deployments.restart(*self.ids, why=why)
+        return self
+
+    def delete(self, *, force: bool = False) -> None:
+        """Ask the satellite to take it down; with `force`, forget it at once, even if its satellite is away."""
+        deployments = self.orbit.client.deployments
+        if force:
+            deployments.force_delete(*self.ids)
+        else:
+            deployments.delete(*self.ids)
+
+    def _revision(self, wanted: int | UUID | Revision | None) -> Revision:
+        """A revision by number or id; None: the one to go back to."""
+        if isinstance(wanted, Revision):
+            return wanted
+        current, stable = self.data.revision, self.data.targets[0].revision
+        if wanted is None and stable.id != current.id:
+            return stable
+        for one in self.revisions():
+            held = one.number < current.number and one.served_at and not one.problem
+            if held if wanted is None else wanted in (one.number, one.id):
+                return one
+        if wanted is None:
+            raise Conflict("No earlier revision of this deployment has served; name the one that you want.")
+        raise NotFound(f"The deployment {self.data.name!r} has no revision {wanted}.")
 
     def _is_served(self, patient: bool) -> bool:
         """Whether it is served now. While `patient`, a server that is away for a moment is waited for, too."""
@@ -257,9 +361,11 @@ class DeploymentHandle:
             if not patient:
                 raise
             return False
-        if self.data.status in {"failed", "deletion_pending", "deletion_failed"}:
+        told = self.data.observed_generation == self.data.generation
+        failed = self.data.error_message and told and self.data.status == "active"
+        if failed or self.data.status in {"failed", "deletion_pending", "deletion_failed"}:
             raise DeploymentFailed(self._failure())
-        return self.data.status == "active"
+        return told and (self.data.status == "active" or self.data.desired == "stopped")
 
     def _failure(self) -> str:
         told = self.data.error_message or {}

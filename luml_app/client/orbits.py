@@ -26,6 +26,7 @@ from luml_app.schemas.events import Event
 from luml_app.schemas.fields import SortOrder
 from luml_app.schemas.organizations import OrbitListed
 from luml_app.schemas.satellites import Satellite
+from luml_app.schemas.tracks import Stage
 
 if TYPE_CHECKING:
     from luml_app.client.http import Client
@@ -264,6 +265,44 @@ class OrbitHandle:
         if name is None:
             raise NotFound(f"No satellite has been started in the orbit {self.data.name!r}. There are: {names}.")
         raise NotFound(f"There is no satellite {str(name)!r} in the orbit {self.data.name!r}. There are: {names}.")
+
+    def stage_of(self, track: str | TrackHandle, stage: str) -> Stage:
+        """A stage of a track, by the names of both. Raises NotFound, which lists what there is."""
+        if isinstance(track, TrackHandle):
+            return track.stage(stage)
+        if found := self._track(track):
+            return found.stage(stage)
+        known = islice(pages(lambda cursor: self.client.tracks.list(*self.ids, cursor=cursor)), _LISTED + 1)
+        names = _named(one.name for one in known)
+        raise NotFound(f"There is no track {track!r} in the orbit {self.data.name!r}. There are: {names}.")
+
+    def deploy(
+        self,
+        model: str | UUID | ArtifactHandle | None = None,
+        *,
+        track: str | TrackHandle | None = None,
+        stage: str = "",
+        follow: bool = False,
+        name: str | None = None,
+        satellite: str | UUID | None = None,
+        **facts: Any,
+    ) -> DeploymentHandle:
+        """Deploy a model, or the version that is in a `stage` of a `track`; `.wait()` for it to be ready.
+
+        With `follow` the deployment rolls forward by itself whenever another version moves into the stage. `facts` are
+        the `parameters`, `env`, `secrets` and `attribute_secrets` of `ArtifactHandle.deploy`.
+        """
+        if (model is None) == (track is None):
+            raise Invalid("Name either a model, or a track and its stage.")
+        if track is None:
+            if follow:
+                raise Invalid("follow: name the track and the stage that shall be followed.")
+            wanted = model if isinstance(model, ArtifactHandle) else self.artifact(str(model))
+            return wanted.deploy(name, satellite=satellite, **facts)
+        found = self.stage_of(track, stage)
+        entry = self.client.track_entries.by_stage(*self.ids, found.track_id, stage_id=found.id)
+        artifact = self.artifact(entry.artifact_id)
+        return artifact.deploy(name, satellite=satellite, following=found.id if follow else None, **facts)
 
     def secret_ids(self, wanted: Mapping[str, str | UUID]) -> dict[str, UUID | str]:
         """The ids of secrets that are given by name or id, under the same keys. Raises NotFound, which lists them."""

@@ -23,6 +23,7 @@ SEGMENTS: dict[str, Table] = {
     "entries": t.track_entries,
     "satellites": t.satellites,
     "deployments": t.deployments,
+    "revisions": t.revisions,
     "tasks": t.jobs,
     "api-keys": t.api_keys,
     "webhooks": t.webhooks,

@@ -15,12 +15,12 @@ def uses_of_secret(secret_id: Any, *conditions: ColumnElement[bool]) -> Select[A
     All revisions count, not the current one alone: a rollback needs its secrets again.
     """
     d, r = t.deployments, t.revisions
-    refers = or_(_holds(r.c.env_variables_secrets, secret_id), _holds(d.c.dynamic_attributes_secrets, secret_id))
+    refers = or_(holds(r.c.env_variables_secrets, secret_id), holds(d.c.dynamic_attributes_secrets, secret_id))
     living = (d.c.desired != "deleted") & (r.c.deployment_id == d.c.id)
     return select(d.c.id, d.c.name).distinct().select_from(d.join(r, living)).where(refers, *conditions)
 
 
-def _holds(column: Any, secret_id: Any) -> ColumnElement[bool]:
+def holds(column: Any, secret_id: Any) -> ColumnElement[bool]:
     """Whether a JSON object of names and ids has this id among its values."""
     entry = func.jsonb_each_text(column).table_valued("key", "value").render_derived()
     return cast(secret_id, Text).in_(select(entry.c.value))

@@ -35,11 +35,23 @@ def new_job(
 
 def enqueue(db: Connection, job: dict[str, Any]) -> Any:
     """Queue a job, or find the one that is queued already under the same dedupe key; the row of either."""
+    return db.execute(queueing(job)).one()
+
+
+def queueing(job: dict[str, Any]) -> Any:
+    """The statement of `enqueue`, which returns the row."""
     new = insert(jobs).values(job)
-    # What is asked for last counts: a deployment's job that is still queued becomes the one that is wanted now.
-    wanted = {"type": new.excluded.type, "payload": new.excluded.payload, "updated_at": func.now()}
+    # What is asked for last counts, and at once: a deployment's job that is still queued, perhaps for another attempt
+    # after a while, becomes the one that is wanted now.
+    wanted = {
+        "type": new.excluded.type,
+        "payload": new.excluded.payload,
+        "attempts": 0,
+        "scheduled_at": func.now(),
+        "updated_at": func.now(),
+    }
     either = new.on_conflict_do_update(index_elements=["dedupe_key"], index_where=_QUEUED, set_=wanted)
-    return db.execute(either.returning(jobs)).one()
+    return either.returning(jobs)
 
 
 def cancel_queued(db: Connection, dedupe_key: str, kind: str) -> None:

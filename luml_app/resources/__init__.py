@@ -23,6 +23,7 @@ from luml_app.resources.deletions import Deletions
 from luml_app.resources.deployments import Deployments
 from luml_app.resources.erasing import erase, resume_deletions
 from luml_app.resources.events import Events, prune_events
+from luml_app.resources.following import follow_stage
 from luml_app.resources.identities import Identities
 from luml_app.resources.invitations import Invitations
 from luml_app.resources.invites import Invites
@@ -31,8 +32,12 @@ from luml_app.resources.orbit_members import OrbitMembers
 from luml_app.resources.orbits import Orbits
 from luml_app.resources.organizations import Organizations
 from luml_app.resources.permissions import Permissions
+from luml_app.resources.progress import advance_rollout
 from luml_app.resources.pruning import prune_accounts
 from luml_app.resources.purging import purge_bucket, purge_buckets
+from luml_app.resources.revisions import Revisions
+from luml_app.resources.rollouts import Rollouts
+from luml_app.resources.rotation import renew_secret
 from luml_app.resources.satellites import Satellites
 from luml_app.resources.search import Search
 from luml_app.resources.secrets import Secrets
@@ -72,6 +77,8 @@ RESOURCES: list[type[Resource]] = [
     TrackHistory,
     Satellites,
     Deployments,
+    Revisions,
+    Rollouts,
     Agent,
     Events,
     Webhooks,
@@ -90,6 +97,9 @@ CHORES: list[Chore] = [
     resume_deletions,
     sweep_uploads,
     verify_artifacts,
+    advance_rollout,
+    follow_stage,
+    renew_secret,
 ]
 
 

@@ -14,7 +14,9 @@ from luml_app.core.references import uses_of_secret
 from luml_app.jobs import queue
 from luml_app.resources.artifacts import artifact_of, download_url
 from luml_app.resources.changes import sent
-from luml_app.resources.deployments import deployment_by_id, deployments_where
+from luml_app.resources.deployment_rows import deployment_by_id, deployments_where
+from luml_app.resources.desired import desire
+from luml_app.resources.progress import after_report, note_served
 from luml_app.resources.satellites import satellite_of
 from luml_app.resources.secrets import secret_of
 from luml_app.resources.tasks import STATES, task_of
@@ -22,6 +24,7 @@ from luml_app.schemas.artifacts import SignedUrl
 from luml_app.schemas.deployments import Deployment, DeploymentReport, DeploymentStatusReport
 from luml_app.schemas.errors import Conflict
 from luml_app.schemas.fields import Wait
+from luml_app.schemas.rollouts import RollbackReport
 from luml_app.schemas.satellites import (
     ArtifactForSatellite,
     InferenceAccess,
@@ -110,6 +113,23 @@ class Agent(Resource):
         """Report the status alone."""
         return self._report({"status": body.status, "generation": None})
 
+    @operation("POST /satellites/v1/deployments/{deployment_id}/rollback", by="satellite")
+    def roll_back(self, body: RollbackReport) -> Deployment:
+        """Take the new revision of a rollout back, because it does not keep to its bounds; the stable one serves all.
+
+        Refused when something else is desired meanwhile than at `generation`.
+        """
+        one = self.scope.row(t.deployments)
+        if one.generation != body.generation or one.stable_id is None or one.desired != "running":
+            raise Conflict("The deployment has been changed meanwhile; look again.")
+        problem = {"reason": body.reason, "error": body.error}
+        back = {"revision_id": one.stable_id, "stable_id": None, "rollout": None, "error_message": None}
+        desire(self.db, one, taken_back={one.revision_id: problem}, **back)
+        told = {"before": {"revision_id": str(one.revision_id)}, "after": {"revision_id": str(one.stable_id)}}
+        why = f"{body.reason}: {body.error}"[:1000] if body.error else body.reason
+        self.scope.record("deployment.rollback", one.id, satellite_id=one.satellite_id, why=why, **told)
+        return self._deployment()
+
     @operation("DELETE /satellites/v1/deployments/{deployment_id}", by="satellite", status=204)
     def delete_deployment(self) -> None:
         """Confirm that a deployment that was to be deleted is gone."""
@@ -192,7 +212,10 @@ class Agent(Resource):
             report.pop("status", None)
         expected = d.c.generation == generation if generation is not None else d.c.desired == one.desired
         seen = {"observed_generation": d.c.generation if generation is None else generation, "updated_at": func.now()}
-        changed = update(d).where(d.c.id == one.id, expected).values(**report, **seen).returning(d.c.id)
+        moved = after_report(self.db, one, report)
+        changed = update(d).where(d.c.id == one.id, expected).values(**report, **seen, **moved).returning(d.c.id)
+        if report.get("status") == "active" and not report.get("error_message"):
+            changed = changed.add_cte(note_served(one.revision_id).cte("served"))
         if self.db.execute(changed).one_or_none() is None:
             raise Conflict("The deployment has been changed meanwhile; look again.")
         before, after = difference(one.columns, {name: report[name] for name in _TOLD if name in report})

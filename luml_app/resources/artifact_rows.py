@@ -10,7 +10,7 @@ from sqlalchemy import case, literal, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from luml_app.core import tables as t
-from luml_app.resources.deployments import deployments_as_json
+from luml_app.resources.deployment_rows import deployments_as_json
 from luml_app.resources.manifests import BULK
 from luml_app.schemas.artifacts import ArtifactListed
 from luml_app.schemas.deployments import DeploymentBase

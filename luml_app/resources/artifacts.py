@@ -29,7 +29,7 @@ from luml_app.resources.artifact_values import (
 from luml_app.resources.batches import REMEMBERED, move, remove
 from luml_app.resources.changes import sent
 from luml_app.resources.collections import collection_of
-from luml_app.resources.deployments import deployments_of_artifact
+from luml_app.resources.deployment_rows import deployments_of_artifact
 from luml_app.resources.limits import check_limit
 from luml_app.resources.manifests import type_of
 from luml_app.resources.purging import bury_tombstones, doom, queue_purge

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import JSON, Connection, Select, Text, bindparam, func, insert, literal, select, update
+from sqlalchemy import func, insert, select, update
 
 from luml_app.core import tables as t
 from luml_app.core.events import difference
 from luml_app.core.ids import new_id
 from luml_app.core.operations import Resource, operation
-from luml_app.core.paths import in_living_collection
-from luml_app.core.prepared import Prepared
-from luml_app.jobs.queue import cancel_queued, enqueue, new_job
+from luml_app.jobs.queue import queueing
 from luml_app.resources.changes import sent
-from luml_app.resources.parameters import ModelTraits, check_kind, check_parameters
+from luml_app.resources.deployable import (
+    SECRETS,
+    check_parts,
+    check_rollouts,
+    check_secrets,
+    find_parts,
+    given,
+    held_secrets,
+    in_stage,
+    secrets_of,
+)
+from luml_app.resources.deployment_rows import deployment_by_id, deployments_where
+from luml_app.resources.desired import check_alive, deployment_job, desire, take_down
 from luml_app.resources.sizes import check_size
 from luml_app.resources.tasks import task_of
-from luml_app.schemas.deployments import Deployment, DeploymentBase, DeploymentCreate, DeploymentUpdate, Revision
-from luml_app.schemas.errors import Conflict, NotFound
+from luml_app.schemas.deployments import Deployment, DeploymentCreate, DeploymentUpdate
+from luml_app.schemas.errors import Conflict, Invalid, NotFound
+from luml_app.schemas.fields import UnsetType
+from luml_app.schemas.rollouts import Reason
 from luml_app.schemas.satellites import Task
 
 _ORBIT = "/v1/organizations/{organization_id}/orbits/{orbit_id}"
@@ -33,14 +44,24 @@ class Deployments(Resource):
     @operation(f"POST {_ORBIT}/deployments", needs="deployment:create")
     def create(self, body: DeploymentCreate) -> Deployment:
         """Deploy an uploaded model on a paired satellite; the satellite takes it from there."""
-        for name in ("satellite_parameters", "env_variables", *_SECRETS):
+        for name in ("satellite_parameters", "env_variables", *SECRETS):
             check_size(getattr(body, name), name)
-        parts = self._parts(body)
-        _check_secrets(body, parts.secrets)
-        _check_parts(parts)
-        check_parameters(parts.capabilities["deploy"], body.satellite_parameters, _traits(parts))
-        deployment_id = self._insert(body, digest=parts.file_hash)
-        after = {"name": body.name, "artifact_id": str(body.artifact_id), "satellite_id": str(body.satellite_id)}
+        orbit_id = self.scope.orbit_id
+        named = not isinstance(body.artifact_id, UnsetType)
+        if named == (body.follow_stage_id is not None):
+            raise Invalid.field("artifact_id", "Send either artifact_id or follow_stage_id.")
+        parts = find_parts(
+            self.db,
+            orbit_id,
+            satellite_id=body.satellite_id,
+            artifact_id=body.artifact_id if named else in_stage(orbit_id, body.follow_stage_id),
+            secrets=secrets_of(body),
+            missing=f"There is no such {'artifact' if named else 'stage, or no version in it,'} in this orbit.",
+        )
+        check_secrets(body, parts.secrets)
+        check_parts(parts, body.satellite_parameters)
+        deployment_id = self._insert(body, parts)
+        after = {"name": body.name, "artifact_id": str(parts.id), "satellite_id": str(body.satellite_id)}
         self.scope.record("deployment.create", deployment_id, satellite_id=body.satellite_id, after=after)
         return deployment_by_id(self.db, deployment_id)
 
@@ -56,15 +77,13 @@ class Deployments(Resource):
 
     @operation(f"PATCH {_ONE}", needs="deployment:update")
     def update(self, body: DeploymentUpdate) -> Deployment:
-        """Change name, description, tags or the secrets of dynamic attributes."""
-        one, d = self.scope.row(t.deployments), t.deployments
-        if refers := _secrets_of(body):
-            check_size(body.dynamic_attributes_secrets, "dynamic_attributes_secrets")
-            _check_secrets(body, self.db.scalar(select(_held(self.scope.orbit_id, refers))))
-        before, changed = difference(one.columns, _texts(sent(body, d)))
+        """Change name, description, tags, the stage that it follows, or the secrets of dynamic attributes."""
+        one = self.scope.row(t.deployments)
+        self._check_references(body)
+        before, changed = difference(one.columns, _texts(sent(body, t.deployments)))
         if changed:
-            self.db.execute(update(d).where(d.c.id == one.id).values(**changed, updated_at=func.now()))
-            self.scope.record("deployment.update", one.id, before=before, after=changed)
+            self._change(one, changed)
+            self.scope.record("deployment.update", one.id, satellite_id=one.satellite_id, before=before, after=changed)
         return deployment_by_id(self.db, one.id)
 
     @operation(f"DELETE {_ONE}", needs="deployment:delete")
@@ -82,25 +101,76 @@ class Deployments(Resource):
         take_down(self.db, one, status="gone")
         self.scope.record("deployment.force_delete", one.id, satellite_id=one.satellite_id, before={"name": one.name})
 
-    def _parts(self, body: DeploymentCreate) -> Any:
-        """Artifact, satellite and secrets of this orbit, in one query. Artifact and secrets are held, so that they stay
-        as they are.
-        """
-        a, s, orbit = t.artifacts, t.satellites, self.scope.orbit_id
-        artifact = (a.c.id == body.artifact_id) & (a.c.orbit_id == orbit) & in_living_collection()
-        satellite = (s.c.id == body.satellite_id) & (s.c.orbit_id == orbit)
-        variant = a.c.manifest["variant"].astext.label("variant")
-        tags = a.c.manifest["producer_tags"].label("producer_tags")
-        secrets = _held(orbit, _secrets_of(body)).label("secrets")
-        columns = [a.c.type, a.c.status, a.c.file_hash, variant, tags, s.c.paired, s.c.capabilities, secrets]
-        both = select(*columns).select_from(a.join(s, satellite)).where(artifact).with_for_update(read=True, of=a)
-        row = self.db.execute(both).one_or_none()
-        if row is None:
-            missing = "satellite" if self.db.scalar(select(a.c.id).where(artifact)) else "artifact"
-            raise NotFound(f"There is no such {missing} in this orbit.")
-        return row
+    @operation(f"POST {_ONE}/stop", needs="deployment:update")
+    def stop(self, body: Reason) -> Deployment:
+        """Stop serving: no replica stays, and what the deployment is stays as it is; `start` serves it again.
 
-    def _insert(self, body: DeploymentCreate, *, digest: str) -> Any:
+        A rollout that is under way ends with it: the stable revision is what `start` serves.
+        """
+        one = self._living("stop a deployment")
+        if one.desired == "running":
+            ended = {"revision_id": one.stable_id, "stable_id": None, "rollout": None} if one.stable_id else {}
+            desire(self.db, one, desired="stopped", status="pending", error_message=None, **ended)
+            self._told("deployment.stop", one, body.why)
+        return deployment_by_id(self.db, one.id)
+
+    @operation(f"POST {_ONE}/start", needs="deployment:update")
+    def start(self, body: Reason) -> Deployment:
+        """Serve a deployment again that was stopped."""
+        one = self._living("start a stopped deployment")
+        if one.desired == "stopped":
+            desire(self.db, one, desired="running", status="pending")
+            self._told("deployment.start", one, body.why)
+        return deployment_by_id(self.db, one.id)
+
+    @operation(f"POST {_ONE}/restart", needs="deployment:update")
+    def restart(self, body: Reason) -> Deployment:
+        """Replace every replica by a new one; the old ones serve until the new ones are ready."""
+        one = self._living("restart a deployment")
+        if one.desired != "running":
+            raise Conflict("The deployment is stopped; start it.")
+        desire(self.db, one, restarts=one.restarts + 1, error_message=None)
+        self._told("deployment.restart", one, body.why)
+        return deployment_by_id(self.db, one.id)
+
+    def _living(self, what: str) -> Any:
+        """The deployment, unless it is being deleted, or its satellite is too old to `what`."""
+        one, s = self.scope.row(t.deployments), t.satellites
+        check_alive(one)
+        check_rollouts(self.db.scalar(select(s.c.capabilities).where(s.c.id == one.satellite_id)) or {}, what)
+        return one
+
+    def _told(self, action: str, one: Any, why: str | None) -> None:
+        self.scope.record(action, one.id, satellite_id=one.satellite_id, after={"name": one.name}, why=why)
+
+    def _check_references(self, body: DeploymentUpdate) -> None:
+        """Raise NotFound for secrets and a stage that the orbit does not have."""
+        refers, stage_id = secrets_of(body), given(body.follow_stage_id, None)
+        if not refers and stage_id is None:
+            return
+        check_size(given(body.dynamic_attributes_secrets, {}), "dynamic_attributes_secrets")
+        st, tr, orbit_id = t.stages, t.tracks, self.scope.orbit_id
+        stage = select(st.c.id).join(tr, tr.c.id == st.c.track_id).where(st.c.id == stage_id, tr.c.orbit_id == orbit_id)
+        held = held_secrets(orbit_id, refers).label("secrets")
+        known = self.db.execute(select(held, stage.scalar_subquery().label("stage_id"))).one()
+        check_secrets(body, known.secrets)
+        if stage_id is not None and known.stage_id is None:
+            raise NotFound("There is no such stage in this orbit (follow_stage_id).")
+
+    def _change(self, one: Any, changed: dict[str, Any]) -> None:
+        """Write what has changed. New secrets of dynamic attributes are for the satellite to fetch, so it is told."""
+        d = t.deployments
+        values = {**changed, "updated_at": func.now()}
+        told = "dynamic_attributes_secrets" in changed
+        if told:
+            values["secrets_version"] = d.c.secrets_version + 1
+        query = update(d).where(d.c.id == one.id).values(values)
+        if told and one.desired == "running":
+            place = {"satellite_id": one.satellite_id, "orbit_id": one.orbit_id}
+            query = query.add_cte(queueing(deployment_job(one.id, "deploy", **place)).cte("job"))
+        self.db.execute(query)
+
+    def _insert(self, body: DeploymentCreate, artifact: Any) -> Any:
         """Deployment, first revision and job, in one statement."""
         deployment_id, revision_id = new_id(), new_id()
         deployment = insert(t.deployments).values(
@@ -113,46 +183,24 @@ class Deployments(Resource):
             status="pending",
             revision_id=revision_id,
             dynamic_attributes_secrets=body.dynamic_attributes_secrets,
+            follow_stage_id=body.follow_stage_id,
             created_by_user=self.scope.caller.full_name or self.scope.caller.name,
         )
         revision = insert(t.revisions).values(
             id=revision_id,
             deployment_id=deployment_id,
-            artifact_id=body.artifact_id,
+            artifact_id=artifact.id,
             number=1,
-            digest=digest,
+            digest=artifact.file_hash,
             parameters=body.satellite_parameters,
             env_variables=body.env_variables,
             env_variables_secrets=body.env_variables_secrets,
             created_by_id=self.scope.user_id,
         )
         place = {"satellite_id": body.satellite_id, "orbit_id": self.scope.orbit_id}
-        job = insert(t.jobs).values(_job_row(deployment_id, "deploy", **place))
+        job = insert(t.jobs).values(deployment_job(deployment_id, "deploy", **place))
         self.db.execute(job.add_cte(deployment.cte("d"), revision.cte("r")))
         return deployment_id
-
-
-def take_down(db: Connection, one: Any, status: str = "deletion_pending") -> Any:
-    """Have its satellite take a deployment down; the job that does it. ``gone`` does not wait for the satellite."""
-    d = t.deployments
-    wanted = {"desired": "deleted", "status": status, "generation": d.c.generation + 1, "updated_at": func.now()}
-    asked_before = (d.c.desired == "deleted") & (d.c.status != "deletion_failed") & (status != "gone")
-    db.execute(update(d).where(d.c.id == one.id, ~asked_before).values(**wanted))
-    cancel_queued(db, f"deployment:{one.id}", "deploy")
-    return enqueue(db, _job_row(one.id, "undeploy", satellite_id=one.satellite_id, orbit_id=one.orbit_id))
-
-
-def _job_row(deployment_id: Any, kind: str, **place: Any) -> dict[str, Any]:
-    payload = {"deployment_id": str(deployment_id)}
-    return new_job(kind, payload, dedupe_key=f"deployment:{deployment_id}", **place)
-
-
-_SECRETS = ("env_variables_secrets", "dynamic_attributes_secrets")
-
-
-def _secrets_of(body: DeploymentCreate | DeploymentUpdate) -> set[UUID]:
-    """The secrets that a body refers to."""
-    return {secret for name in _SECRETS for secret in (getattr(body, name, None) or {}).values()}
 
 
 def _texts(columns: dict[str, Any]) -> dict[str, Any]:
@@ -160,117 +208,3 @@ def _texts(columns: dict[str, Any]) -> dict[str, Any]:
     name = "dynamic_attributes_secrets"
     ids = {name: {key: str(one) for key, one in columns[name].items()}} if columns.get(name) else {}
     return columns | ids
-
-
-def _held(orbit_id: Any, secrets: set[UUID]) -> Any:
-    """Which of the secrets the orbit has, as a column; none of them is deleted before the transaction ends."""
-    s = t.orbit_secrets
-    mine = select(s.c.id).where(s.c.orbit_id == orbit_id, s.c.id.in_(secrets))
-    held = mine.with_for_update(read=True, key_share=True).cte("held")
-    return func.array(select(held.c.id).scalar_subquery())
-
-
-def _check_secrets(body: DeploymentCreate | DeploymentUpdate, known: Any) -> None:
-    for name in _SECRETS:
-        for wanted in (getattr(body, name, None) or {}).values():
-            if wanted not in known:
-                raise NotFound(f"There is no secret {wanted} in this orbit ({name}).")
-
-
-def _check_parts(parts: Any) -> None:
-    if parts.type != "model":
-        raise Conflict(f"Only a model can be deployed; this artifact is of the type {parts.type}.")
-    if parts.status != "uploaded":
-        raise Conflict(f"The model is {parts.status.replace('_', ' ')}; deploy it when it is uploaded.")
-    if not parts.paired:
-        raise Conflict("The satellite has not paired yet; start it first.")
-    able = parts.capabilities.get("deploy")
-    if able is None:
-        raise Conflict("The satellite does not deploy models.")
-    check_kind(able, _traits(parts))
-
-
-def _traits(parts: Any) -> ModelTraits:
-    return ModelTraits(parts.variant or "", frozenset(parts.producer_tags or ()))
-
-
-def deployment_by_id(db: Connection, deployment_id: Any, *, gone: bool = False) -> Deployment:
-    """One deployment. Raises NotFound when it has been deleted meanwhile."""
-    row = _BY_ID.one_or_none(db, deployment_id=deployment_id)
-    if row is None or (row.status == "gone" and not gone):
-        raise NotFound("There is no such deployment.")
-    return _deployment_of(row)
-
-
-def deployments_of_artifact(db: Connection, artifact_id: Any) -> Listed:
-    """The deployments whose current revision serves an artifact, newest first."""
-    return [_deployment_of(row) for row in _OF_ARTIFACT.all(db, artifact_id=artifact_id)]
-
-
-def deployments_as_json(artifact_id: Any) -> Any:
-    """A column for a list of artifacts: by name only, the deployments whose current revision serves each of them."""
-    d, r = t.deployments, t.revisions
-    fields = [part for name in DeploymentBase.__struct_fields__ for part in (literal(name, Text), d.c[name])]
-    found = select(func.json_agg(func.json_build_object(*fields), type_=JSON))
-    current = (d.c.revision_id == r.c.id) & (d.c.id == r.c.deployment_id)
-    found = found.select_from(r.join(d, current)).where(d.c.status != "gone")
-    return found.where(r.c.artifact_id == artifact_id).correlate(artifact_id.table).scalar_subquery()
-
-
-def deployments_where(db: Connection, *conditions: Any, gone: bool = False) -> Listed:
-    """The deployments that meet the conditions on deployments and their current revisions, newest first.
-
-    Those deleted by force are there only with `gone`: for their satellite, which has to clean up after them.
-    """
-    return [_deployment_of(row) for row in db.execute(_query(*conditions, gone=gone))]
-
-
-def _query(*conditions: Any, gone: bool) -> Select[Any]:
-    d, s, r, a = t.deployments, t.satellites, t.revisions, t.artifacts
-    return (
-        select(
-            d,
-            s.c.name.label("satellite_name"),
-            a.c.name.label("artifact_name"),
-            a.c.file_name,
-            a.c.collection_id,
-            *(column.label(f"revision_{column.name}") for column in r.c if column.name not in {"id", "deployment_id"}),
-        )
-        .join(s, s.c.id == d.c.satellite_id)
-        .join(r, (r.c.id == d.c.revision_id) & (r.c.deployment_id == d.c.id))
-        .join(a, a.c.id == r.c.artifact_id)
-        .where(*conditions, *([] if gone else [d.c.status != "gone"]))
-        .order_by(d.c.created_at.desc(), d.c.id)
-    )
-
-
-_BY_ID = Prepared(_query(t.deployments.c.id == bindparam("deployment_id"), gone=True))
-_OF_ARTIFACT = Prepared(_query(t.revisions.c.artifact_id == bindparam("artifact_id"), gone=False))
-_SAME_NAME = tuple(
-    name for name in Deployment.__struct_fields__ if name in t.deployments.c and name not in {"revision_id", "status"}
-)
-
-
-def _deployment_of(row: Any) -> Deployment:
-    model = row.artifact_name or row.file_name
-    return Deployment(
-        **{name: getattr(row, name) for name in _SAME_NAME},
-        status="deletion_pending" if row.status == "gone" else row.status,
-        satellite_name=row.satellite_name or str(row.satellite_id),
-        artifact_id=row.revision_artifact_id,
-        artifact_name=model,
-        collection_id=row.collection_id,
-        model_id=row.revision_artifact_id,
-        model_artifact_name=model,
-        satellite_parameters=row.revision_parameters,
-        env_variables=row.revision_env_variables,
-        env_variables_secrets=row.revision_env_variables_secrets,
-        revision=Revision(
-            id=row.revision_id,
-            number=row.revision_number,
-            artifact_id=row.revision_artifact_id,
-            digest=row.revision_digest,
-            env_variables=row.revision_env_variables,
-            parameters=row.revision_parameters,
-        ),
-    )

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, delete, exists, func, or_, select, true, upda
 from luml_app.core import events
 from luml_app.core import tables as t
 from luml_app.jobs.chores import Errand, chore, queue_chore
-from luml_app.resources.deployments import take_down
+from luml_app.resources.desired import take_down
 from luml_app.resources.moves import OF_ARTIFACT, hold_track, read_stages, told_of
 from luml_app.resources.purging import PATIENT_PAUSES, bury_tombstones, doom, purge, queue_purge
 from luml_app.schemas.errors import LumlError

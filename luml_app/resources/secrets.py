@@ -11,7 +11,9 @@ from luml_app.core.events import difference
 from luml_app.core.ids import new_id
 from luml_app.core.operations import Resource, operation
 from luml_app.core.references import uses_of_secret
+from luml_app.jobs.chores import queue_chore
 from luml_app.resources.changes import sent
+from luml_app.resources.rotation import renew_secret
 from luml_app.schemas.errors import Conflict
 from luml_app.schemas.secrets import Secret, SecretCreate, SecretUpdate
 
@@ -49,15 +51,16 @@ class Secrets(Resource):
 
     @operation(f"PATCH {_ONE}", needs="secret:update")
     def update(self, body: SecretUpdate) -> Secret:
-        """Change name, value or tags; deployments take a new value when they are started again."""
+        """Change name, value or tags; deployments that use it take a new value over by themselves."""
         s, one = t.orbit_secrets, self.scope.row(t.orbit_secrets)
         wanted = sent(body, s)
         # Lists show an empty value, and forms send back what they were shown.
         value = wanted.pop("value", None)
         before, after = difference(one.columns, wanted)
         changed: dict[str, Any] = dict(after)
-        if value:
+        if value and value != self.scope.keys.decrypt(one.value):
             changed["value"], after["value"] = self.scope.keys.encrypt(value), "replaced"
+            queue_chore(self.db, renew_secret, {"secret_id": str(one.id)}, key=str(one.id))
         if not changed:
             return secret_of(one)
         new = update(s).where(s.c.id == one.id).values(**changed, updated_at=func.now()).returning(s)

@@ -16,10 +16,10 @@ from luml_app.schemas.fields import (
     Tags,
     UnsetType,
 )
+from luml_app.schemas.revisions import Follows, Parameters, Revision, Rollout, Target
 
 DeploymentStatus = Literal["pending", "active", "failed", "deletion_pending", "deletion_failed", "not_responding"]
 Desired = Literal["running", "stopped", "deleted"]
-Parameters = dict[str, bool | int | str]
 
 
 class DeploymentBase(Struct, kw_only=True):
@@ -31,19 +31,12 @@ class DeploymentBase(Struct, kw_only=True):
     orbit_id: UUID
 
 
-class Revision(Struct, kw_only=True):
-    """What a deployment serves, never changed once made: the artifact, its sha256, its environment and parameters."""
-
-    id: UUID
-    number: int
-    artifact_id: UUID
-    digest: str
-    env_variables: dict[str, str] = {}
-    parameters: Parameters = {}
-
-
 class Deployment(Record, kw_only=True):
-    """A model served on a satellite: what is desired on one side, what has been observed on the other."""
+    """A model served on a satellite: what is desired on one side, what has been observed on the other.
+
+    `revision` is the newest one that is wanted, `targets` are all that serve while a `rollout` is under way. It is done
+    when `observed_generation` is `generation` and `rollout` null.
+    """
 
     name: str
     status: DeploymentStatus
@@ -69,13 +62,23 @@ class Deployment(Record, kw_only=True):
     generation: int = 1
     observed_generation: int = 0
     revision: Revision
+    targets: list[Target] = []
+    rollout: Rollout | None = None
+    restarts: int = 0
+    secrets_version: int = 0
+    follows: Follows | None = None
 
 
 class DeploymentCreate(Struct, kw_only=True):
-    """A new deployment of an uploaded model on a paired satellite."""
+    """A new deployment of an uploaded model on a paired satellite.
+
+    Instead of `artifact_id`, `follow_stage_id` deploys the version that is in a stage of a track, and whichever comes
+    there after it.
+    """
 
     satellite_id: UUID
-    artifact_id: UUID
+    artifact_id: UUID | UnsetType = UNSET
+    follow_stage_id: UUID | None = None
     name: Name
     satellite_parameters: Parameters = {}
     description: Description | None = None
@@ -86,12 +89,13 @@ class DeploymentCreate(Struct, kw_only=True):
 
 
 class DeploymentUpdate(Struct, kw_only=True):
-    """Changes of a deployment's description; what is not sent stays."""
+    """Changes of a deployment's description; what is not sent stays. `follow_stage_id` null ends the following."""
 
     name: Name | UnsetType | None = UNSET
     description: Description | UnsetType | None = UNSET
     tags: Tags | UnsetType | None = UNSET
     dynamic_attributes_secrets: dict[str, UUID] | UnsetType | None = UNSET
+    follow_stage_id: UUID | UnsetType | None = UNSET
 
 
 class DeploymentReport(Struct, kw_only=True):

@@ -15,6 +15,7 @@ import psutil
 
 from satellite.gateway.__main__ import GRACE_SECONDS
 from satellite.gateway.settings import GatewaySettings, GatewayState
+from satellite.gateway.stats import Summary
 
 log = logging.getLogger("satellite.gateway")
 
@@ -82,6 +83,15 @@ class GatewaySupervisor:
         except (httpx.HTTPError, ValueError):
             return None
         return answer
+
+    def statistics(self) -> dict[str, dict[str, Summary]]:
+        """How each revision of each deployment has done lately; nothing when the gateway does not answer."""
+        headers = {"Authorization": f"Bearer {self.settings.token}"}
+        try:
+            answer = self.http.get(f"{self.url}/statistics", headers=headers)
+            return msgspec.json.decode(answer.content, type=dict[str, dict[str, Summary]])
+        except (httpx.HTTPError, msgspec.MsgspecError):
+            return {}
 
     def adopt(self) -> bool:
         """Keep a gateway of an earlier run if it was started with the same settings; end it otherwise."""

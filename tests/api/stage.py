@@ -25,7 +25,7 @@ from tests.cast import KEYS, Cast, load_cast
 SATELLITE_TOKEN = f"{SATELLITE_KEY}of-the-stage".ljust(50, "0")
 INFERENCE_KEY = "dfs_for-inference-only".ljust(47, "0")
 CAPABILITIES: dict[str, Any] = {
-    "deploy": {"version": 1, "supported_variants": ["pyfunc", "pipeline"], "extra_fields_form_spec": []},
+    "deploy": {"version": 1, "supported_variants": ["pyfunc", "pipeline"], "extra_fields_form_spec": [], "rollouts": 1},
     "monitoring": None,
 }
 MODEL_MANIFEST: dict[str, Any] = {

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from satellite.deployments import Deployment, Revision, Target, parse_deployment
+from satellite.deployments import Bounds, Deployment, Revision, Target, parse_deployment
+from satellite.gateway.stats import Summary
 from satellite.health import Health
+from satellite.judging import verdict
 from satellite.plan import Plan, Replica, Served, plan
 from satellite.runtimes.interface import Observed
 
@@ -127,5 +131,63 @@ def test_targets_are_revisions_with_a_part_each() -> None:
     first, second = parse_deployment(raw).targets
     assert (first.revision.artifact_id, first.weight, first.mirror, first.replicas) == ("a", 100, False, 2)
     assert (second.revision.artifact_id, second.weight, second.mirror) == ("b", 0, True)
-    restarted = parse_deployment(raw | {"targets": [{"revision": old | {"restarts": 1}, "weight": 100}]}).targets[0]
+    restarted = parse_deployment(raw | {"restarts": 1}).targets[0]
     assert restarted.revision.id != first.revision.id
+
+
+def standby(revision: str) -> Target:
+    return replace(target(revision, 0), standby=True)
+
+
+def test_the_revision_before_serves_as_a_standby_until_the_new_one_is_ready() -> None:
+    wanted = deployment(standby("old"), target("new"))
+    step = plan(wanted, [replica("old"), replica("new", health="loading")])
+    assert (step.outcome, served(step), step.remove) == ("progressing", [("d.old.0", 100, False)], ())
+    step = plan(wanted, [replica("old"), replica("new")])
+    assert (step.outcome, served(step), step.retire) == ("active", [("d.new.0", 100, False)], ())
+
+
+def test_a_standby_that_ended_is_started_again_and_keeps_nobody_waiting() -> None:
+    wanted = deployment(standby("old"), target("new"))
+    step = plan(wanted, [replica("old", "exited", "silent"), replica("new")])
+    assert (step.outcome, started(step), served(step)) == ("active", ["d.old.0"], [("d.new.0", 100, False)])
+    step = plan(wanted, [replica("old", "exited", "silent"), replica("new", health="loading")])
+    assert (step.outcome, started(step), step.failed) == ("progressing", ["d.old.0"], None)
+
+
+def test_a_revision_that_has_served_yields_to_its_standby_only_when_nothing_of_it_is_left() -> None:
+    has_served = {"status": "active", "generation": 2, "observed_generation": 2}
+    wanted = deployment(standby("old"), target("new", replicas=2), **has_served)
+    one_left = [replica("old"), replica("new"), replica("new", "exited", "silent", index=1)]
+    assert served(plan(wanted, one_left)) == [("d.new.0", 100, False)]
+    none_left = [replica("old"), replica("new", "exited", "silent"), replica("new", "exited", "silent", index=1)]
+    assert served(plan(wanted, none_left)) == [("d.old.0", 100, False)]
+
+
+def test_replicas_that_are_replaced_keep_their_shares_meanwhile() -> None:
+    wanted = deployment(target("old2", 95), target("new2", 5))
+    there = [replica("old"), replica("new")]
+    step = plan(wanted, there, {"d.old.0": (95, False), "d.new.0": (5, False)})
+    assert served(step) == [("d.old.0", 95, False), ("d.new.0", 5, False)]
+
+
+def test_a_revision_that_is_taken_back_leaves_the_one_before() -> None:
+    back = deployment(target("old", 95), target("new", 5)).taken_back()
+    step = plan(back, [replica("old"), replica("new")])
+    assert (step.outcome, served(step), step.retire) == ("active", [("d.old.0", 100, False)], ("d.new.0",))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "seen", "reason"),
+    [
+        (Bounds(error_rate=0.1), Summary(requests=19, errors=19), None),
+        (Bounds(error_rate=0.1), Summary(requests=20, errors=2), None),
+        (Bounds(error_rate=0.1), Summary(requests=20, errors=3), "Too many requests failed"),
+        (Bounds(error_rate=0.0), Summary(requests=20, errors=1), "Too many requests failed"),
+        (Bounds(p95_seconds=0.5), Summary(requests=20, errors=20, p95=0.5), None),
+        (Bounds(p95_seconds=0.5, min_requests=1), Summary(requests=1, p95=0.51), "The answers took too long"),
+    ],
+)
+def test_a_revision_is_judged_by_its_bounds(bounds: Bounds, seen: Summary, reason: str | None) -> None:
+    told = verdict(bounds, seen)
+    assert (told and told[0]) == reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     Boolean,
+    CheckConstraint,
     Column,
     DateTime,
     ForeignKey,
@@ -51,7 +52,14 @@ deployments = Table(
     Column("desired", Text, nullable=False, server_default="running"),
     Column("generation", Integer, nullable=False, server_default="1"),
     Column("observed_generation", Integer, nullable=False, server_default="0"),
+    # The revision that is wanted; while it is rolled out, `stable_id` is the one that has served before, and takes over
+    # again when the new one does not hold.
     Column("revision_id", Uuid, nullable=False),
+    Column("stable_id", Uuid),
+    Column("rollout", JSONB(none_as_null=True)),
+    Column("restarts", Integer, nullable=False, server_default="0"),
+    Column("secrets_version", Integer, nullable=False, server_default="0"),
+    Column("follow_stage_id", Uuid, ForeignKey("stages.id", ondelete="SET NULL")),
     Column("inference_url", Text),
     Column("schemas", JSONB(none_as_null=True), info=BULKY),
     Column("error_message", JSONB(none_as_null=True)),
@@ -62,6 +70,8 @@ deployments = Table(
     one_of("desired", "running", "stopped", "deleted"),
     Index(None, "orbit_id", "created_at"),
     Index(None, "satellite_id"),
+    Index("deployments_follow_stage_id_idx", "follow_stage_id", postgresql_where=text("follow_stage_id IS NOT NULL")),
+    CheckConstraint("(stable_id IS NULL) = (rollout IS NULL)", name="rollout"),
 )
 
 revisions = Table(
@@ -77,6 +87,8 @@ revisions = Table(
     Column("env_variables_secrets", JSONB, nullable=False, server_default="{}"),
     Column("created_by_id", Uuid, ForeignKey("users.id", ondelete="SET NULL")),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=NOW),
+    Column("served_at", DateTime(timezone=True)),
+    Column("problem", JSONB(none_as_null=True)),
     UniqueConstraint("deployment_id", "number"),
     Index(None, "artifact_id"),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.api.cases.playing import CASES, Case, case, plain
 from tests.api.stage import CAPABILITIES, Stage
 
@@ -32,6 +34,64 @@ CASES["deployments.update"] = lambda stage: Case(
 )
 plain("deployments.delete")
 plain("deployments.force_delete")
+
+plain("deployments.stop", {"why": "tea"})
+plain("deployments.restart", {"why": "tea"})
+
+
+@case("deployments.start")
+def _(stage: Stage) -> Case:
+    stage.alice.deployments.stop(*stage.path("deployment_id"))
+    return Case({"why": "tea is over"})
+
+
+def _serving(stage: Stage) -> None:
+    """The deployment's first revision has been seen to serve."""
+    stage.satellite.agent.update_deployment(stage.ids["deployment_id"], status="active", generation=1)
+
+
+@case("revisions.create")
+def _(stage: Stage) -> Case:
+    _serving(stage)
+    secret = {"PASSWORD": str(stage.ids["orbit_secret_id"])}
+    rollout = {"steps": [{"weight": 5, "seconds": 60}, {"weight": 100}], "bounds": {"error_rate": 0.1}}
+    changes = {"env_variables": {"MOOD": "glad"}, "env_variables_secrets": secret, "artifact_id": str(stage.spare.id)}
+    return Case({**changes, "rollout": rollout, "why": "a better one"})
+
+
+plain("revisions.list")
+
+
+def _canary(stage: Stage) -> dict[str, Any]:
+    """A second revision gets five percent of the requests; the ids of the stage with that of the first revision."""
+    _serving(stage)
+    here = stage.path("deployment_id")
+    first = stage.alice.deployments.get(*here).revision.id
+    stage.alice.revisions.create(*here, artifact_id=stage.spare.id, rollout={"weight": 5})
+    return {"revision_id": first}
+
+
+@case("revisions.difference")
+def _(stage: Stage) -> Case:
+    return Case(path=_canary(stage))
+
+
+@case("rollouts.update")
+def _(stage: Stage) -> Case:
+    _canary(stage)
+    return Case({"weight": 25, "why": "all is well"})
+
+
+@case("rollouts.rollback")
+def _(stage: Stage) -> Case:
+    return Case({"revision_id": str(_canary(stage)["revision_id"]), "why": "all is not well"})
+
+
+@case("agent.roll_back")
+def _(stage: Stage) -> Case:
+    _canary(stage)
+    return Case({"generation": 2, "reason": "Too many errors", "error": "7 of 20 requests"})
+
 
 plain("agent.pair", {"base_url": "http://127.0.0.1:10", "capabilities": CAPABILITIES, "slug": "rabbit"})
 plain("agent.tasks", status="pending")
