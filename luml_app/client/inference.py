@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -62,6 +63,9 @@ def _posted(http: httpx.Client, url: str, content: bytes, headers: dict[str, str
         time.sleep(max(wait, 0.1))
 
 
+_INFINITIES = {"Infinity": math.inf, "-Infinity": -math.inf}
+
+
 def predictions(outputs: dict[str, Any], sample: Any) -> Any:
     """The outputs as a DataFrame: one column per output, or per column of an output with two dimensions.
 
@@ -81,8 +85,17 @@ def predictions(outputs: dict[str, Any], sample: Any) -> Any:
             return outputs
         width = next(iter(widths), None)
         columns |= {name: values} if width is None else {f"{name}_{i}": [r[i] for r in values] for i in range(width)}
+    columns = {name: _with_infinities(values) for name, values in columns.items()}
     if len({len(values) for values in columns.values()}) > 1:
         return outputs
     index = getattr(sample, "index", None)
     fits = index is not None and not callable(index) and columns and len(index) == len(next(iter(columns.values())))
     return pd.DataFrame(columns, index=index if fits else None)
+
+
+def _with_infinities(values: list[Any]) -> list[Any]:
+    """A column of numbers with the numbers that JSON has no word for; one with other texts stays as it is."""
+    words = [value for value in values if isinstance(value, str)]
+    if not words or not all(word in _INFINITIES for word in words):
+        return values
+    return [_INFINITIES[value] if isinstance(value, str) else value for value in values]

@@ -26,6 +26,7 @@ PAGES = (
     "accounts",
     "buckets",
     "satellites",
+    "calling",
     "operations",
     "webhooks",
     "formats",

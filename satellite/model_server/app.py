@@ -15,7 +15,7 @@ import msgspec
 from . import openapi
 from .exchange import Protocol, Refusal, Reply, Request, refuse
 from .model import LoadedModel, ModelSlot
-from .protocols import protocol_at
+from .protocols import protocol_at, read
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -63,6 +63,8 @@ class ModelApp:
         path, method = scope["path"], scope["method"]
         if protocol := protocol_at(path):
             return await self.compute(protocol, scope, receive) if method == "POST" else problem(405, "Use POST")
+        if method == "GET" and (told := read(self.slot, Request(path, dict(scope["headers"])))):
+            return told
         if method != "GET":
             return problem(405, "Use GET") if path in {"/healthz", *self.reads} else problem(404, "Not found")
         if path == "/healthz":
@@ -92,7 +94,7 @@ class ModelApp:
         model = self.slot.model
         if model is None:
             return self.not_ready(protocol.refuse)
-        request = Request(scope["path"], dict(scope["headers"]), body)
+        request = Request(scope["path"], dict(scope["headers"]), body, self.body_limit)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.threads, run, protocol, model, request, self.attributes())
 

@@ -22,11 +22,15 @@ Outputs = dict[str, Any]
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it came: `headers` by their names in small letters, `body` as sent (perhaps compressed)."""
+    """A request as it came: `headers` by their names in small letters, `body` as sent (perhaps compressed).
+
+    `limit` is the largest body in bytes, compressed or not.
+    """
 
     path: str
     headers: Mapping[bytes, bytes] = field(default_factory=dict)
     body: bytes = b""
+    limit: int = 64 * 1024 * 1024
 
     def header(self, name: bytes) -> str:
         """The value of a header, or nothing."""

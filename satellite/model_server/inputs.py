@@ -16,6 +16,8 @@ ELEMENT_TYPES = {
     "int32": np.int32, "int64": np.int64, "int": np.int64, "integer": np.int64,
     "bool": np.bool_, "boolean": np.bool_, "string": np.str_, "str": np.str_,
 }  # fmt: skip
+# What an array of texts may weigh in memory.
+TEXT_BYTES = 1024 * 1024 * 1024
 NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
@@ -60,6 +62,8 @@ def checked_value(model: LoadedModel, spec: dict[str, Any], value: Any, dimensio
     """One input, checked for its type and shape."""
     location: list[str | int] = ["inputs", spec["name"]]
     dtype = spec["dtype"]
+    if isinstance(value, np.ndarray) and not dtype.startswith("Array["):
+        value = value.tolist()
     if spec["content_type"] != "NDJSON":
         check_schema(model.check_json, dtype, value, location)
         return value
@@ -90,16 +94,26 @@ def as_array(value: Any, element: str, location: list[str | int]) -> np.ndarray[
         # numpy would write numbers among texts as texts, so texts are looked at one by one.
         array = np.asarray(value, dtype=object if target.kind == "U" else None)
         if target.kind == "f" and array.dtype.kind in "OU":
-            array = np.asarray(with_missing_as_nan(value), dtype=np.float64)
+            listed = value.tolist() if isinstance(value, np.ndarray) else value
+            array = np.asarray(with_missing_as_nan(listed), dtype=np.float64)
         elif target.kind == "U" and all(map(is_text_or_missing, array.flat)):
+            check_room(array, location)
             # fnnx has no missing text either: the word "None" is what models stored by our packaging understand.
             array = array.astype(np.str_)
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         message = f"`{name}` is not a regular array of {element}: rows differ in length or a value is of another kind"
         raise InvalidInput(location, message) from error
     if array.size and not element_fits(array, target):
         raise InvalidInput(location, f"`{name}` must hold {element} values{hint(array, target)}")
     return array.astype(target)
+
+
+def check_room(texts: np.ndarray[Any, Any], location: list[str | int]) -> None:
+    """Refuse texts of which numpy would make something huge: it gives each the room of the longest."""
+    longest = max((len(text) for text in texts.flat if text), default=0)
+    if 4 * longest * texts.size > TEXT_BYTES:
+        message = f"`{location[-1]}` has {texts.size} texts, one of them {longest} characters long, which is too much"
+        raise InvalidInput(location, message)
 
 
 def is_text_or_missing(value: Any) -> bool:
@@ -122,7 +136,7 @@ def element_fits(array: np.ndarray[Any, Any], target: np.dtype[Any]) -> bool:
     """Whether every element keeps its meaning in the declared type."""
     if target.kind == "f":
         return array.dtype.kind in "fiu" and not exceeds(array, target)
-    if target.kind == "i":
+    if target.kind in "iu":
         limits = np.iinfo(target)
         whole = array.dtype.kind in "iu" or (array.dtype.kind == "f" and bool(np.all(array == np.floor(array))))
         return whole and bool(array.min() >= limits.min) and bool(array.max() <= limits.max)

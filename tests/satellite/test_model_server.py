@@ -111,8 +111,8 @@ def test_a_body_of_another_form_is_refused(serve: Serve, body: str) -> None:
 
 def test_missing_numbers_go_in_and_out_as_null(serve: Serve) -> None:
     client = serve(expression="{'y': inputs['x'] / np.array([1.0, 0.0, 1.0])}")
-    assert compute(client, {"x": [None, 1, 2]}).json() == {"y": [None, None, 2.0]}
-    assert compute(client, {"x": ["NaN", 1, 2]}).json() == {"y": [None, None, 2.0]}
+    assert compute(client, {"x": [None, 1, 2]}).json() == {"y": [None, "Infinity", 2.0]}
+    assert compute(client, {"x": ["NaN", 1, 2]}).json() == {"y": [None, "Infinity", 2.0]}
 
 
 def test_a_missing_text_is_what_fnnx_calls_it(serve: Serve) -> None:
