@@ -1359,7 +1359,10 @@ class Collections(Group):
         )
 
     def get(self, organization_id: Id, orbit_id: Id, collection_id: Id) -> CollectionDetails:
-        """A collection with the tags and the searchable values that occur in it."""
+        """A collection with the tags and the searchable values that occur in it, at most 5,000 of each.
+
+        What occurs in none of its artifacts any more may be among them for up to a day.
+        """
         return self._send(
             Call(
                 "collections.get",
@@ -4216,7 +4219,10 @@ class AsyncCollections(AsyncGroup):
         )
 
     async def get(self, organization_id: Id, orbit_id: Id, collection_id: Id) -> CollectionDetails:
-        """A collection with the tags and the searchable values that occur in it."""
+        """A collection with the tags and the searchable values that occur in it, at most 5,000 of each.
+
+        What occurs in none of its artifacts any more may be among them for up to a day.
+        """
         return await self._send(
             Call(
                 "collections.get",

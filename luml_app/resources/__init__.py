@@ -18,6 +18,7 @@ from luml_app.resources.api_keys import ApiKeys
 from luml_app.resources.artifacts import Artifacts
 from luml_app.resources.auth import Auth
 from luml_app.resources.buckets import Buckets
+from luml_app.resources.collection_words import forget_words
 from luml_app.resources.collections import Collections
 from luml_app.resources.deletions import Deletions
 from luml_app.resources.deployments import Deployments
@@ -100,6 +101,7 @@ CHORES: list[Chore] = [
     advance_rollout,
     follow_stage,
     renew_secret,
+    forget_words,
 ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import delete, func, insert, or_, select, true, update
+from sqlalchemy import delete, func, insert, or_, select, update
 
 from luml_app.core import tables as t
 from luml_app.core.events import difference
@@ -12,6 +12,7 @@ from luml_app.core.ids import new_id
 from luml_app.core.operations import Resource, operation
 from luml_app.core.paging import beginning_of, fetch_page
 from luml_app.resources.changes import sent
+from luml_app.resources.collection_words import words_of
 from luml_app.resources.deletions import begin_deletion, confirmed
 from luml_app.resources.searching import contains
 from luml_app.schemas.collections import (
@@ -72,31 +73,13 @@ class Collections(Resource):
 
     @operation(f"GET {_ONE}", needs="collection:read")
     def get(self) -> CollectionDetails:
-        """A collection with the tags and the searchable values that occur in it."""
-        a, one = t.artifacts, self.scope.row(t.collections)
-        inside = a.c.collection_id == one.id
-        tag, value = (
-            func.unnest(a.c.tags).table_valued("tag").render_derived(),
-            func.jsonb_object_keys(a.c.extra_values).table_valued("value").render_derived(),
-        )
-        tags = (
-            select(func.array_agg(tag.c.tag.distinct()))
-            .select_from(a.join(tag, true()))
-            .where(inside)
-            .scalar_subquery()
-        )
-        values = (
-            select(func.array_agg(value.c.value.distinct()))
-            .select_from(a.join(value, true()))
-            .where(inside)
-            .scalar_subquery()
-        )
-        found = self.db.execute(select(tags.label("tags"), values.label("extra"))).one()
-        return CollectionDetails(
-            **_plain(one),
-            artifacts_tags=sorted(found.tags or []),
-            artifacts_extra_values=sorted(found.extra or []),
-        )
+        """A collection with the tags and the searchable values that occur in it, at most 5,000 of each.
+
+        What occurs in none of its artifacts any more may be among them for up to a day.
+        """
+        one = self.scope.row(t.collections)
+        tags, values = words_of(self.db, one.id)
+        return CollectionDetails(**_plain(one), artifacts_tags=tags, artifacts_extra_values=values)
 
     @operation(f"PATCH {_ONE}", needs="collection:update")
     def update(self, body: CollectionUpdate) -> Collection:

@@ -10,8 +10,12 @@ import pytest
 from sqlalchemy import func, update
 
 from luml_app.core import tables as t
+from luml_app.jobs.chores import Errand
+from luml_app.resources.collection_words import forget_words
 from luml_app.schemas.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
-from tests.api.stage import INFERENCE_KEY, Stage
+from luml_app.web.house import House
+from tests.api.stage import INFERENCE_KEY, Stage, announced
+from tests.api.together import together
 from tests.cast import Cast
 from tests.serving import RunningServer
 
@@ -99,6 +103,41 @@ class TestCollections:
     def test_it_tells_what_occurs_in_it(self, api: Any, stage: Stage) -> None:
         one = api.collections.get(*stage.path("collection_id"))
         assert (one.total_artifacts, one.artifacts_tags, one.artifacts_extra_values) == (2, ["soup"], ["accuracy"])
+
+    def test_what_comes_and_goes_is_told(self, stage: Stage, house: House) -> None:
+        """By a create, a change of tags and metrics, a move and a deletion; what went is forgotten within a day."""
+        alice, here, artifact = stage.alice, stage.path("collection_id"), stage.spare.id
+        other = alice.collections.create(*stage.path(), name="Flamingos", type="mixed").id
+        longest = "x" * 128
+
+        def told(collection_id: Any) -> tuple[list[str], list[str]]:
+            one = alice.collections.get(*stage.path(), collection_id)
+            return one.artifacts_tags, one.artifacts_extra_values
+
+        def forget() -> int:
+            return int(forget_words.run(Errand({}, house.database, house.keys, house.settings)))
+
+        alice.artifacts.update(*here, artifact, tags=["soup", longest], metrics={"depth": 3})
+        assert told(here[2]) == (["soup", longest], ["accuracy", "depth"])
+        alice.artifacts.update(*here, artifact, tags=["pepper"])
+        alice.artifacts.move(*here, artifact, target_collection_id=other)
+        assert told(other) == (["pepper"], ["accuracy", "depth"])
+        assert forget() == 3
+        assert told(here[2]) == (["soup"], ["accuracy"])
+        alice.artifacts.delete(*stage.path(), other, artifact)
+        assert (forget(), told(other)) == (3, ([], []))
+        assert forget() == 0
+
+    def test_many_who_bring_the_same_words_at_once(self, stage: Stage) -> None:
+        collection = stage.path("collection_id")
+        tags = [f"tag-{n}" for n in range(10)]
+
+        def act(number: int) -> Any:
+            order = tags if number % 2 else tags[::-1]
+            return stage.alice.artifacts.create(*collection, **announced(name=f"{number}", tags=order)).artifact.tags
+
+        assert all(isinstance(one, list) for one in together(act))
+        assert stage.alice.collections.get(*collection).artifacts_tags == sorted(["soup", *tags])
 
     def test_what_holds_artifacts_stays(self, api: Any, stage: Stage) -> None:
         with pytest.raises(Conflict, match="2 artifacts"):

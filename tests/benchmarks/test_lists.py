@@ -51,6 +51,14 @@ def test_what_is_rare_is_found_without_reading_all(few: Platform, many: Platform
     assert compare("a rare piece of text", (few, many), rare) <= 2 * FLAT
 
 
+def test_what_occurs_in_a_collection_costs_the_same(few: Platform, many: Platform) -> None:
+    def read(platform: Platform) -> None:
+        found = platform.get(f"{platform.orbit}/collections/{ONE_COLLECTION}")
+        assert found["artifacts_extra_values"] == ["auc", "epochs", "loss"]
+
+    assert compare("a collection", (few, many), read) <= FLAT
+
+
 def test_a_create_costs_the_same(few: Platform, many: Platform) -> None:
     def create(platform: Platform) -> None:
         body = announced(extra_values={"auc": 0.5, "loss": 1, "epochs": 3}, params={"depth": 3})

@@ -15,7 +15,15 @@ from luml_app.core.tables.accounts import (
 from luml_app.core.tables.columns import metadata
 from luml_app.core.tables.history import events, webhook_deliveries, webhooks
 from luml_app.core.tables.places import buckets, invites, orbit_members, orbits, organization_members, organizations
-from luml_app.core.tables.registry import artifact_values, artifacts, collections, stages, track_entries, tracks
+from luml_app.core.tables.registry import (
+    artifact_values,
+    artifacts,
+    collection_words,
+    collections,
+    stages,
+    track_entries,
+    tracks,
+)
 from luml_app.core.tables.serving import deployments, orbit_secrets, revisions, satellites
 from luml_app.core.tables.work import deletions, doomed_objects, jobs
 
@@ -25,6 +33,7 @@ __all__ = [
     "artifact_values",
     "artifacts",
     "buckets",
+    "collection_words",
     "collections",
     "deletions",
     "deployments",

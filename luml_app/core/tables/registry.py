@@ -38,6 +38,24 @@ collections = Table(
     Index("collections_deleting_idx", "orbit_id", postgresql_where=text("deleting_since IS NOT NULL")),
 )
 
+# Which tags, and which names of searchable values, occur in a collection: noted by triggers on `artifacts`, and
+# forgotten by a chore (see `resources.collection_words`).
+collection_words = Table(
+    "collection_words",
+    metadata,
+    Column("collection_id", Uuid, ForeignKey("collections.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("word", Text, nullable=False),
+    one_of("kind", "tag", "value"),
+)
+Index(  # by digest: an entry of an index has less room than a word may take
+    "collection_words_key",
+    collection_words.c.collection_id,
+    collection_words.c.kind,
+    func.md5(collection_words.c.word),
+    unique=True,
+)
+
 artifacts = Table(
     "artifacts",
     metadata,
