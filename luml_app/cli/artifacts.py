@@ -15,7 +15,7 @@ _STATUSES = click.Choice(["pending_upload", "uploaded", "pending_deletion", "upl
 
 @click.group()
 def artifacts() -> None:
-    """List, show, push and pull artifacts."""
+    """List, show, push, pull and remove artifacts."""
 
 
 @artifacts.command("list")
@@ -122,3 +122,34 @@ def pull(artifact: str, target: str | None, orbit: str | None) -> None:
         Path(target).mkdir(parents=True, exist_ok=True)
     with Client() as client:
         click.echo(client.orbit(orbit).artifact(artifact).download(target))
+
+
+@artifacts.command()
+@click.argument("artifact")
+@orbit_option
+@click.option("--force", is_flag=True, help="Whatever its status, such as after a deletion that failed.")
+def remove(artifact: str, orbit: str | None, force: bool) -> None:
+    """Delete an artifact, by name or id, with its bytes; refused while it is deployed or in a track.
+
+    Of several with the same name none is deleted; name one by its id then.
+    """
+    from luml_app.client.http import Client
+
+    with Client() as client:
+        here = client.orbit(orbit)
+        one = _any_artifact(here, artifact)
+        delete = client.artifacts.force_delete if force else client.artifacts.delete
+        delete(*here.ids, one.collection_id, one.id)
+    click.echo(printable(f"Deleted {one.name or one.file_name}."))
+
+
+def _any_artifact(orbit: Any, name: str) -> Any:
+    """The artifact of this name or id, also one that is not uploaded."""
+    from uuid import UUID
+
+    from luml_app.client.naming import named
+
+    try:
+        return orbit.client.artifacts.find(*orbit.ids, UUID(name))
+    except ValueError:
+        return named(orbit.artifacts(search=name), name, "artifact", lambda one: (one.name,))
