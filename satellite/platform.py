@@ -28,6 +28,18 @@ class Gone(PlatformError):  # noqa: N818
     """There is no such thing (any more)."""
 
 
+class SecretMissing(PlatformError):  # noqa: N818
+    """A secret that a deployment refers to is not there (any more)."""
+
+
+class BucketRefused(PlatformError):  # noqa: N818
+    """The bucket does not give a file; its own address for it was asked for just before."""
+
+
+class BucketAway(PlatformAway):
+    """The bucket does not answer, or broke off."""
+
+
 class Unauthorized(PlatformError):  # noqa: N818
     """The key of this satellite is not (or no longer) good."""
 

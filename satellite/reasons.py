@@ -80,6 +80,10 @@ BUCKET_REFUSED = Reason(
     "The bucket did not give the model file",
     "See that the object is still in the bucket and that the bucket's credentials are good.",
 )
+BUCKET_AWAY = Reason(
+    "The bucket does not answer",
+    "See that the satellite's machine reaches it (`luml satellite doctor`); the download is tried again by itself.",
+)
 DISK_FULL = Reason(
     "The disk of the satellite's machine is full",
     "Free space in SATELLITE_DATA, or lower SATELLITE_CACHE_GIB; the start is tried again by itself.",

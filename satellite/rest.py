@@ -11,7 +11,17 @@ from typing import Any
 import httpx
 
 from satellite.deployments import Deployment, parse_deployment
-from satellite.platform import ArtifactSource, Conflict, Gone, PlatformAway, PlatformError, Task, Unauthorized
+from satellite.platform import (
+    ArtifactSource,
+    BucketAway,
+    BucketRefused,
+    Conflict,
+    Gone,
+    PlatformAway,
+    PlatformError,
+    Task,
+    Unauthorized,
+)
 
 TRIES = 4
 FIRST_PAUSE = 0.2
@@ -112,10 +122,10 @@ class RestPlatform:
         try:
             with self.files.stream("GET", url) as answer:
                 if answer.status_code != 200:
-                    raise PlatformError(answer.status_code, "The bucket did not give the model file")
+                    raise BucketRefused(answer.status_code, "The bucket did not give the model file")
                 yield answer.iter_bytes(CHUNK)
         except httpx.TransportError as error:
-            raise PlatformAway(f"The model file could not be downloaded: {error}") from error
+            raise BucketAway(f"The model file could not be downloaded: {error}") from error
 
     def call(
         self, method: str, path: str, body: Any = None, query: dict[str, str] | None = None, tries: int = TRIES

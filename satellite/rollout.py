@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from collections.abc import Iterator
 from typing import Any, cast
 
 import httpx
@@ -13,14 +14,14 @@ from msgspec.structs import replace
 from satellite import parameters, reasons
 from satellite.attempts import Attempts
 from satellite.bundle import NotAModel, environment_of
-from satellite.cache import DigestMismatch, ModelCache
+from satellite.cache import DigestMismatch, ModelCache, at_most
 from satellite.deployments import Deployment, Revision
 from satellite.gateway.routes import Backend, Route, RouteWriter
 from satellite.gateway.supervisor import GatewaySupervisor
 from satellite.health import Health, Prober, deployment_document
 from satellite.parameters import BadParameter, Serving
 from satellite.plan import Outcome, Plan, Replica, Served, Share, Wanted, plan, wanted_replicas
-from satellite.platform import Conflict, Gone, Platform, PlatformError
+from satellite.platform import BucketAway, BucketRefused, Conflict, Gone, Platform, PlatformError, SecretMissing
 from satellite.reasons import Reason
 from satellite.runtimes.interface import Observed, ReplicaSpec, Runtime, RuntimeFailure
 from satellite.settings import Settings
@@ -33,6 +34,8 @@ REFUSALS: dict[type[Exception], Reason] = {
     BadParameter: reasons.BAD_PARAMETER,
     DigestMismatch: reasons.DIGEST_MISMATCH,
     NotAModel: reasons.UNUSABLE_FILE,
+    BucketRefused: reasons.BUCKET_REFUSED,
+    SecretMissing: reasons.SECRET_MISSING,
     PlatformError: reasons.PLATFORM_REFUSED,
 }
 
@@ -243,9 +246,13 @@ class Rollout:
     def trouble_with_start(self, deployment: Deployment, one: Wanted) -> tuple[Reason, str] | None:
         """Start one replica; what went wrong (reason, error) when that failed."""
         try:
-            spec = self.spec(deployment, one.target.revision, one.index)
-            self.runtime.ensure_running(spec)
-            self.handed[spec.key] = (deployment.secrets_version, deployment.attribute_secrets)
+            with self.spec(deployment, one.target.revision, one.index) as spec:
+                self.runtime.ensure_running(spec)
+            self.handed[one.key] = (deployment.secrets_version, deployment.attribute_secrets)
+        except BucketAway as error:
+            message = reasons.error_message(reasons.BUCKET_AWAY, str(error))
+            self.report(deployment, {"status": deployment.status, "error_message": message})
+            raise
         except RuntimeFailure as error:
             return error.reason, error.error
         except OSError as error:
@@ -264,34 +271,48 @@ class Rollout:
             printed = self.runtime.logs(key, LOG_LINES)
             self.fail(deployment, step.serve, reasons.of_ending(self.runtime.ending(key), printed), printed)
 
-    def spec(self, deployment: Deployment, revision: Revision, index: int) -> ReplicaSpec:
-        """Everything a replica is started with; downloads the model if it is not here."""
+    @contextlib.contextmanager
+    def spec(self, deployment: Deployment, revision: Revision, index: int) -> Iterator[ReplicaSpec]:
+        """Everything a replica is started with; downloads the model if it is not here, and keeps it for the start."""
         serving = self.serving(revision)
-        source = self.platform.artifact(revision.artifact_id)
-        digest = revision.digest or source.digest
-        folder = self.models.ensure(digest, self.platform.download(source.url), source.size)
-        return ReplicaSpec(
-            deployment_id=deployment.id,
-            revision_id=revision.id,
-            index=index,
-            model=folder,
-            digest=folder.name,
-            environment=environment_of(folder),
-            variables=revision.env_variables,
-            secrets=self.secrets(revision.env_secrets),
-            attributes=self.secrets(deployment.attribute_secrets),
-            limits=serving.limits,
-            workers=serving.workers,
-            batch_delay_ms=serving.batch_delay_ms,
-        )
+        digest = revision.digest or self.platform.artifact(revision.artifact_id).digest
+        with self.models.lease(digest, lambda: self.download(revision.artifact_id)) as folder:
+            yield ReplicaSpec(
+                deployment_id=deployment.id,
+                revision_id=revision.id,
+                index=index,
+                model=folder,
+                digest=folder.name,
+                environment=environment_of(folder),
+                variables=revision.env_variables,
+                secrets=self.secrets(revision.env_secrets),
+                attributes=self.secrets(deployment.attribute_secrets),
+                limits=serving.limits,
+                workers=serving.workers,
+                batch_delay_ms=serving.batch_delay_ms,
+            )
+
+    @contextlib.contextmanager
+    def download(self, artifact_id: str) -> Iterator[Iterator[bytes]]:
+        """The bytes of an artifact, from an address that is asked for now: signed addresses expire."""
+        source = self.platform.artifact(artifact_id)
+        with self.platform.download(source.url) as chunks:
+            yield at_most(chunks, source.size)
 
     def serving(self, revision: Revision) -> Serving:
         """How a revision is to be served. Raises BadParameter."""
         return parameters.read(self.parameters, revision.parameters, self.settings.limits.pids)
 
     def secrets(self, names: dict[str, str]) -> dict[str, str]:
-        """Values of secrets by the name under which the model wants them."""
-        return {name: self.platform.secret(secret_id) for name, secret_id in names.items()}
+        """Values of secrets by the name under which the model wants them. Raises SecretMissing."""
+        return {name: self.secret(name, secret_id) for name, secret_id in names.items()}
+
+    def secret(self, name: str, secret_id: str) -> str:
+        """The value of one secret."""
+        try:
+            return self.platform.secret(secret_id)
+        except Gone as error:
+            raise SecretMissing(error.status, f"The secret for {name} cannot be read: {error}") from error
 
     def fail_replica(self, deployment: Deployment, step: Plan, key: str, reason: Reason, error: str) -> Outcome:
         """A replica that runs but cannot serve: keep its last words, remove it, report."""

@@ -83,6 +83,7 @@ class Settings:
     docker_host: str = ""
     wheelhouse: Path | None = None
     cache_bytes: int = 50 * 1024 * MIB
+    environment_bytes: int = 50 * 1024 * MIB
     limits: Limits = Limits()
     inherited: Mapping[str, str] = field(default_factory=dict, repr=False)
     build: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -121,6 +122,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         docker_host=env.get("DOCKER_HOST", ""),
         wheelhouse=Path(wheelhouse) if wheelhouse else None,
         cache_bytes=int(number(env, "SATELLITE_CACHE_GIB", 50) * 1024 * MIB),
+        environment_bytes=int(number(env, "SATELLITE_ENVIRONMENTS_GIB", 50) * 1024 * MIB),
         limits=Limits(
             memory=int(number(env, "SATELLITE_MEMORY_MIB", 2048)) * MIB,
             cpus=number(env, "SATELLITE_CPUS", 2.0),

@@ -207,7 +207,7 @@ async def pass_on(visit: Visit, answered: Answered) -> None:
 async def next_part(visit: Visit, answered: Answered) -> bytes:
     """More of a long answer; raises UpstreamGone, also when none comes."""
     try:
-        async with asyncio.timeout(visit.gateway.settings.request_seconds):
+        async with asyncio.timeout(visit.gateway.bounds(answered.order.deployment_id).seconds):
             return await answered.connection.more()
     except TimeoutError:
         raise UpstreamGone("The model server stopped in the middle of an answer") from None

@@ -52,6 +52,23 @@ class Answered:
     connection: Connection
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """How many requests to a deployment are computed at once, how many may wait, and how long one may take."""
+
+    concurrency: int
+    queue: int
+    seconds: float
+
+
+class Places(asyncio.Semaphore):
+    """So many requests at once."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
 class Gateway:
     """What all requests share: routes, keys, connections, and how many requests each deployment has in hand."""
 
@@ -71,7 +88,7 @@ class Gateway:
         self.waiting: Counter[str] = Counter()
         self.in_hand: Counter[str] = Counter()
         self.metrics = Metrics(lambda: dict(self.waiting), lambda: self.budget.held)
-        self.places: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(settings.concurrency))
+        self.places: dict[str, Places] = {}
         self.copies: set[asyncio.Task[None]] = set()
 
     def refresh(self) -> None:
@@ -103,17 +120,30 @@ class Gateway:
 
     async def ask(self, order: Order) -> Answered:
         """Pass one request on: a bounded number at a time, a bounded number waiting, none for ever."""
-        name = order.deployment_id
-        if self.waiting[name] >= self.settings.queue_limit + self.settings.concurrency:
+        name, bounds = order.deployment_id, self.bounds(order.deployment_id)
+        if self.waiting[name] >= bounds.queue + bounds.concurrency:
             raise Refused(429, "Too many requests are waiting for this deployment", RETRY_SECONDS)
         self.waiting[name] += 1
         try:
-            async with asyncio.timeout(self.settings.request_seconds), self.places[name]:
+            async with asyncio.timeout(bounds.seconds), self.places_of(name, bounds.concurrency):
                 return await self.ask_somebody(order)
         except TimeoutError:
-            raise Refused(504, f"The model took longer than {self.settings.request_seconds:g} s") from None
+            raise Refused(504, f"The model took longer than {bounds.seconds:g} s") from None
         finally:
             decrement(self.waiting, name)
+
+    def bounds(self, deployment_id: str) -> Bounds:
+        """The deployment's own bounds, or the gateway's where it has none."""
+        route, ours = self.reader.table.routes.get(deployment_id, Route("starting")), self.settings
+        queue = ours.queue_limit if route.queue is None else route.queue
+        return Bounds(route.concurrency or ours.concurrency, queue, route.request_seconds or ours.request_seconds)
+
+    def places_of(self, deployment_id: str, size: int) -> Places:
+        """The places of a deployment; other ones as soon as another number of them is wanted."""
+        places = self.places.get(deployment_id)
+        if places is None or places.size != size:
+            places = self.places[deployment_id] = Places(size)
+        return places
 
     async def look_up(self, order: Order) -> Answered:
         """Read something from a model server; that has a place of its own, beside the requests to the model."""
@@ -163,7 +193,9 @@ class Gateway:
             self.count(order, backend, -1)
             seconds = time.monotonic() - began
             # If the caller has hung up, nobody is at fault; if the time is over, the model is.
-            gave_up = isinstance(error, asyncio.CancelledError) and seconds < self.settings.request_seconds * 0.9
+            gave_up = (
+                isinstance(error, asyncio.CancelledError) and seconds < self.bounds(order.deployment_id).seconds * 0.9
+            )
             self.note(order, backend, seconds, 499 if gave_up else 0)
             raise
         self.note(order, backend, time.monotonic() - began, connection.answer.status)
@@ -197,7 +229,7 @@ class Gateway:
     async def copy(self, order: Order, body: Body, backend: Backend) -> None:
         """One copy; what comes of it is in the statistics."""
         try:
-            async with asyncio.timeout(self.settings.request_seconds):
+            async with asyncio.timeout(self.bounds(order.deployment_id).seconds):
                 self.done(await self.exchange(order, backend, b"-mirror"))
         except (TimeoutError, UpstreamGone):
             return

@@ -10,7 +10,7 @@ from satellite.settings import Settings
 
 def choose_runtime(settings: Settings) -> tuple[Runtime, str]:
     """Return the runtime and why it is this one; raises RuntimeFailure when the one asked for cannot work."""
-    process = ProcessRuntime(settings.data, settings.inherited, settings.build)
+    process = ProcessRuntime(settings.data, settings.inherited, settings.build, settings.environment_bytes)
     if settings.runtime == "process":
         return process, f"{process.available()[1]}, as was asked for"
     docker, reason = docker_runtime(settings)

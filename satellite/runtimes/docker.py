@@ -16,7 +16,7 @@ import docker.errors
 import requests.exceptions
 
 from satellite import reasons
-from satellite.environments import BuildFailed, EnvironmentCache
+from satellite.environments import BuildFailed, EnvironmentCache, EnvironmentSpec
 from satellite.instance import instance_id
 from satellite.machine import Machine, count_gpus
 from satellite.reasons import Ending
@@ -56,7 +56,9 @@ class DockerRuntime:
         self.settings = settings
         self.tag = image_tag(settings.image, settings.base_image)
         self.satellite = instance_id(settings.data)
-        self.environments = EnvironmentCache(settings.data / "environments" / self.tag.partition(":")[2])
+        self.environments = EnvironmentCache(
+            settings.data / "environments" / self.tag.partition(":")[2], settings.environment_bytes
+        )
         self.handovers = Handovers(handover_folder(settings.data, self.satellite), shared=True)
         self.closing = threading.Event()
         self._client: docker.DockerClient | None = None
@@ -146,12 +148,12 @@ class DockerRuntime:
                 if container.status in {"running", "restarting", "paused"}:
                     return
                 container.remove(force=True, v=True)
-        python = self.python_for(spec)
-        if self.closing.is_set():
-            raise Unknown("The satellite is stopping")
-        with self.handovers.given(spec.key, spec.secrets, spec.attributes) as handover:
-            environment = self.environments.folder / spec.environment.key
-            self.run(spec.key, replica_container(spec, self.satellite, self.tag, python, environment, handover))
+        with self.python_for(spec) as python:
+            if self.closing.is_set():
+                raise Unknown("The satellite is stopping")
+            with self.handovers.given(spec.key, spec.secrets, spec.attributes) as handover:
+                environment = self.environments.folder / spec.environment.key
+                self.run(spec.key, replica_container(spec, self.satellite, self.tag, python, environment, handover))
 
     def run(self, key: str, arguments: dict[str, Any]) -> None:
         """Start the container of a replica, or leave nothing of it. Raises RuntimeFailure."""
@@ -215,9 +217,8 @@ class DockerRuntime:
 
     def trim(self) -> None:
         """Forget environments that nothing has used for long, and what replicas were handed that are gone."""
-        observed = self.observe()
-        self.environments.trim({replica.environment_key for replica in observed})
-        self.handovers.keep_only({replica.key for replica in observed})
+        self.environments.trim(lambda: {replica.environment_key for replica in self.observe()})
+        self.handovers.keep_only(lambda: {replica.key for replica in self.observe()})
 
     def interrupt(self) -> None:
         """Start nothing any more; remove the builders, which ends the wait for them."""
@@ -247,18 +248,22 @@ class DockerRuntime:
         """The labels that all our replicas have, and nobody else's."""
         return [f"{LABEL}satellite={self.satellite}", f"{LABEL}key"]
 
-    def python_for(self, spec: ReplicaSpec) -> str:
+    @contextlib.contextmanager
+    def python_for(self, spec: ReplicaSpec) -> Iterator[str]:
         """The interpreter of the model's environment inside the container, built by a one-shot container if needed."""
         try:
-            return self.environments.ensure(spec.environment, lambda folder: self.build_environment(spec, folder))
+            with self.environments.lease(
+                spec.environment, lambda folder: self.build(spec.environment, folder)
+            ) as python:
+                yield python
         except BuildFailed as error:
             raise RuntimeFailure(reasons.of_builder(str(error)), str(error)) from error
 
-    def build_environment(self, spec: ReplicaSpec, folder: Path) -> None:
+    def build(self, spec: EnvironmentSpec, folder: Path) -> None:
         """Run the builder to its end; raises BuildFailed with what it printed last."""
         folder.mkdir(exist_ok=True)  # or the engine makes it, as root
         arguments = builder_container(
-            spec.environment, self.satellite, self.tag, folder,
+            spec, self.satellite, self.tag, folder,
             f"{os.getuid()}:{os.getgid()}", self.settings.build, self.settings.wheelhouse,
         )  # fmt: skip
         try:

@@ -13,7 +13,7 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from satellite.model_server.handover import ATTRIBUTES, ENVIRONMENT, read_texts
@@ -100,13 +100,28 @@ class Handovers:
         """Forget what a replica was handed."""
         shutil.rmtree(self.folder / key, ignore_errors=True)
 
-    def keep_only(self, keys: set[str]) -> None:
-        """Forget what replicas were handed that are neither among `keys` nor being started."""
+    def keep_only(self, keys: Callable[[], set[str]]) -> None:
+        """Forget what replicas were handed that are gone; `keys` gives those that are there when it is called.
+
+        What has been filled anew meanwhile stays, and so does what a replica that is being started will read.
+        """
+        found = self.found()
+        if not found:
+            return
+        there = keys()
+        for key, seen in found.items():
+            with self.lock:
+                if key not in there | self.starting and self.found().get(key) == seen:
+                    self.remove(key)
+
+    def found(self) -> dict[str, tuple[int, int]]:
+        """The folders, and what is another one when a folder has been filled anew."""
+        stats = {}
         with contextlib.suppress(FileNotFoundError):
-            for left in {path.name for path in self.folder.iterdir()} - keys:
-                with self.lock:
-                    if left not in self.starting:
-                        self.remove(left)
+            for path in self.folder.iterdir():
+                stat = path.stat()
+                stats[path.name] = (stat.st_ino, stat.st_ctime_ns)
+        return stats
 
 
 def handover_folder(data: Path, instance: str) -> Path:

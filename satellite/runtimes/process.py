@@ -22,7 +22,7 @@ import msgspec
 import psutil
 
 from satellite import model_server, reasons
-from satellite.environments import BuildFailed, EnvironmentCache
+from satellite.environments import BuildFailed, EnvironmentCache, EnvironmentSpec
 from satellite.instance import instance_id
 from satellite.machine import Machine, this_machine
 from satellite.model_server import environment as environments
@@ -30,6 +30,7 @@ from satellite.model_server.command import write_whole
 from satellite.reasons import Ending
 from satellite.runtimes.handover import Handovers, handover_folder
 from satellite.runtimes.interface import Observed, Phase, ReplicaSpec, RuntimeFailure, Unknown
+from satellite.settings import Settings
 
 SERVER = Path(model_server.__file__).parent
 STOP_SECONDS = 12.0
@@ -55,10 +56,16 @@ class ProcessRuntime:
 
     name = "process"
 
-    def __init__(self, folder: Path, inherited: Mapping[str, str], build: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        inherited: Mapping[str, str],
+        build: Mapping[str, str] | None = None,
+        environment_bytes: int = Settings.environment_bytes,
+    ) -> None:
         self.folder = folder / "replicas"
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.environments = EnvironmentCache(folder / "environments" / "process")
+        self.environments = EnvironmentCache(folder / "environments" / "process", environment_bytes)
         self.handovers = Handovers(handover_folder(folder, instance_id(folder)), shared=False)
         self.inherited = inherited
         self.build = build or {}
@@ -80,9 +87,13 @@ class ProcessRuntime:
         record = read_record(folder)
         if record and self.process_of(folder, record):
             return
-        python = self.python_for(spec)
-        if self.closing.is_set():
-            raise Unknown("The satellite is stopping")
+        with self.python_for(spec) as python:
+            if self.closing.is_set():
+                raise Unknown("The satellite is stopping")
+            self.start_replica(spec, folder, python)
+
+    def start_replica(self, spec: ReplicaSpec, folder: Path, python: str) -> None:
+        """Start a replica in a folder of its own; its record is there before its process is."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, mode=0o700)
         record = Record(spec.key, spec.deployment_id, spec.revision_id, spec.digest, spec.environment.key)
@@ -151,9 +162,8 @@ class ProcessRuntime:
 
     def trim(self) -> None:
         """Forget environments that nothing has used for long, and what replicas were handed that are gone."""
-        records = [record for _, record in self.records()]
-        self.environments.trim({record.environment_key for record in records})
-        self.handovers.keep_only({record.key for record in records})
+        self.environments.trim(lambda: {record.environment_key for _, record in self.records()})
+        self.handovers.keep_only(lambda: {record.key for _, record in self.records()})
 
     def interrupt(self) -> None:
         """Start nothing any more; end the builders, which are the only children that are no replicas."""
@@ -205,19 +215,23 @@ class ProcessRuntime:
         found = (living(pid, folder) for pid in psutil.pids())
         return next((process for process in found if process), None)
 
-    def python_for(self, spec: ReplicaSpec) -> str:
+    @contextlib.contextmanager
+    def python_for(self, spec: ReplicaSpec) -> Iterator[str]:
         """The interpreter with the model's environment: this one, if it has everything."""
         if environments.unmet(spec.environment) is None:
-            return sys.executable
+            yield sys.executable
+            return
         try:
-            return self.environments.ensure(
-                spec.environment,
-                lambda folder: environments.build(
-                    spec.environment, folder, environments.find_uv(), self.builder_variables()
-                ),
-            )
+            with self.environments.lease(
+                spec.environment, lambda folder: self.provide(spec.environment, folder)
+            ) as python:
+                yield python
         except BuildFailed as error:
             raise RuntimeFailure(reasons.of_builder(str(error)), str(error)) from error
+
+    def provide(self, spec: EnvironmentSpec, folder: Path) -> None:
+        """Build an environment on this machine; raises BuildFailed."""
+        environments.build(spec, folder, environments.find_uv(), self.builder_variables())
 
     def builder_variables(self) -> dict[str, str]:
         """uv sees what a model sees, and where packages are found."""

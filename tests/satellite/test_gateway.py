@@ -263,8 +263,11 @@ def counted(told: dict[str, Any], revision: str, requests: int) -> dict[str, Any
     return told if told[revision]["requests"] == requests else None
 
 
-def test_a_full_queue_is_a_429(house: Callable[..., House], upstream: Upstream) -> None:
-    here = house(concurrency=1, queue_limit=1)
+@pytest.mark.parametrize("told", ["gateway", "route"])
+def test_a_full_queue_is_a_429(house: Callable[..., House], upstream: Upstream, told: str) -> None:
+    here = house(concurrency=1, queue_limit=1) if told == "gateway" else house()
+    if told == "route":
+        here.route("d1", Route("ready", served_at(upstream.url), concurrency=1, queue=1))
     upstream.hold = True
     with ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(here.compute) for _ in range(2)]
@@ -300,6 +303,30 @@ def test_a_model_that_takes_too_long_is_a_504(house: Callable[..., House], upstr
     assert here.compute().status_code == 504
     upstream.hold = False
     assert here.compute().status_code == 200
+
+
+def test_a_deployment_may_have_another_patience_than_the_gateway(
+    house: Callable[..., House], upstream: Upstream
+) -> None:
+    here = house()
+    here.route("d1", Route("ready", served_at(upstream.url), request_seconds=0.2))
+    upstream.hold = True
+    answer = here.compute()
+    assert (answer.status_code, answer.json()["detail"]) == (504, "The model took longer than 0.2 s")
+
+
+def test_more_places_let_more_requests_in(house: Callable[..., House], upstream: Upstream) -> None:
+    here = house()
+    here.route("d1", Route("ready", served_at(upstream.url), concurrency=1))
+    upstream.hold = True
+    with ThreadPoolExecutor(4) as pool:
+        first = [pool.submit(here.compute) for _ in range(2)]
+        until(lambda: upstream.seen)
+        here.route("d1", Route("ready", served_at(upstream.url), concurrency=3))
+        second = [pool.submit(here.compute) for _ in range(2)]
+        until(lambda: len(upstream.seen) == 3)
+        upstream.release()
+        assert {future.result().status_code for future in (*first, *second)} == {200}
 
 
 def test_a_body_over_the_limit_is_a_413(house: Callable[..., House], upstream: Upstream) -> None:
