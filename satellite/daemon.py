@@ -63,7 +63,7 @@ class Daemon:
         judge = Judge(reconciler)
         worker = Worker(platform, reconciler, settings.lease_seconds, settings.poll_seconds, settings.workers)
         self.closers.callback(self.quiet_down, platform, runtime, rollout, reconciler, judge, worker)
-        self.pair(platform, base_url, capabilities(runtime.name, why, rollout.parameters))
+        self.pair(platform, base_url, capabilities(runtime.name, why, rollout.specs.parameters))
         runtime.watch(reconciler.wake.set)
         reconciler.start()
         judge.start()

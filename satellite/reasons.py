@@ -167,7 +167,7 @@ ENGINE_SAYS = (
     (("no such image",), IMAGE_MISSING),
 )
 TRACEBACK_ENDS = (
-    (("memoryerror", "out of memory", "unable to allocate"), OUT_OF_MEMORY),
+    (("memoryerror", "std::bad_alloc"), OUT_OF_MEMORY),
     (("modulenotfounderror",), MODULE_MISSING),
     (("keyerror: 'luml_",), VARIABLE_MISSING),
     (("no space left on device",), DISK_FULL),

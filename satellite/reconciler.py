@@ -81,7 +81,7 @@ class Reconciler:
             self.waiting.add(deployment_id)
             future = self.pool.submit(self.reconcile_one, deployment_id, desired.get(deployment_id), observed)
             future.add_done_callback(log_failure)
-        self.rollout.models.trim(lambda: {item.digest for item in self.runtime.observe()})
+        self.rollout.specs.models.trim(lambda: {item.digest for item in self.runtime.observe()})
         self.runtime.trim()
 
     def reconcile_one(self, deployment_id: str, deployment: Deployment | None, observed: list[Observed]) -> None:

@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
-from collections.abc import Iterator
 from typing import Any, cast
 
 import httpx
 from msgspec.structs import replace
 
-from satellite import parameters, reasons
+from satellite import reasons
 from satellite.attempts import Attempts
-from satellite.bundle import NotAModel, environment_of
-from satellite.cache import DigestMismatch, ModelCache, at_most
-from satellite.deployments import Deployment, Revision
+from satellite.deployments import Deployment
 from satellite.gateway.routes import Backend, Route, RouteWriter
 from satellite.gateway.supervisor import GatewaySupervisor
 from satellite.health import Health, Prober, deployment_document
-from satellite.parameters import BadParameter, Serving
 from satellite.plan import Outcome, Plan, Replica, Served, Share, Wanted, plan, wanted_replicas
-from satellite.platform import BucketAway, BucketRefused, Conflict, Gone, Platform, PlatformError, SecretMissing
+from satellite.platform import BucketAway, Conflict, Gone, Platform
 from satellite.reasons import Reason
-from satellite.runtimes.interface import Observed, ReplicaSpec, Runtime, RuntimeFailure
+from satellite.runtimes.interface import Observed, Runtime
 from satellite.settings import Settings
+from satellite.specs import FAILURES, Specs, trouble
 
 log = logging.getLogger("satellite")
 
 LOG_LINES = 20
 ERROR_LENGTH = 4000
-REFUSALS: dict[type[Exception], Reason] = {
-    BadParameter: reasons.BAD_PARAMETER,
-    DigestMismatch: reasons.DIGEST_MISMATCH,
-    NotAModel: reasons.UNUSABLE_FILE,
-    BucketRefused: reasons.BUCKET_REFUSED,
-    SecretMissing: reasons.SECRET_MISSING,
-    PlatformError: reasons.PLATFORM_REFUSED,
-}
 
 
 class Rollout:
@@ -51,8 +39,7 @@ class Rollout:
         self.runtime = runtime
         self.gateway = gateway
         self.base_url = base_url
-        self.parameters = parameters.table(settings, runtime.machine())
-        self.models = ModelCache(settings.data / "models", settings.cache_bytes)
+        self.specs = Specs(settings, platform, runtime.machine())
         self.routes = RouteWriter(gateway.settings.routes)
         self.routes_lock = threading.Lock()
         self.prober = Prober()
@@ -198,8 +185,8 @@ class Rollout:
         """Have the way back ready again. That it is not is no trouble of what serves, but for the log."""
         if self.attempts.may_start(one.key):
             self.attempts.note_start(one.key)
-            if trouble := self.trouble_with_start(deployment, one):
-                log.warning("Deployment %s: the standby cannot be started: %s: %s", deployment.id, *trouble)
+            if wrong := self.trouble_with_start(deployment, one):
+                log.warning("Deployment %s: the standby cannot be started: %s: %s", deployment.id, *wrong)
 
     def news(self, deployment: Deployment, replicas: list[Replica]) -> list[Replica]:
         """The replicas that run with other dynamic attributes than they should have."""
@@ -211,7 +198,7 @@ class Rollout:
     def hand_attributes(self, deployment: Deployment, replicas: list[Replica]) -> None:
         """Give running replicas the values that the secrets of their dynamic attributes have now."""
         waiting = self.news(deployment, replicas)
-        values = self.secrets(deployment.attribute_secrets) if waiting else {}
+        values = self.specs.secrets(deployment.attribute_secrets) if waiting else {}
         for one in waiting:
             if self.runtime.refresh_attributes(one.key, values):
                 self.handed[one.key] = (deployment.secrets_version, deployment.attribute_secrets)
@@ -219,7 +206,7 @@ class Rollout:
     def is_late(self, deployment: Deployment, one: Wanted, replicas: list[Replica]) -> bool:
         """Whether a replica that is not ready has had time enough."""
         ready = any(replica.key == one.key and replica.ready for replica in replicas)
-        return not ready and self.attempts.seconds_since(one.key) > self.serving_now(deployment).ready_seconds
+        return not ready and self.attempts.seconds_since(one.key) > self.specs.serving_now(deployment).ready_seconds
 
     def switch(self, deployment: Deployment, step: Plan) -> None:
         """Send requests to the new replica; stop the old ones when the gateway has no request in hand for them."""
@@ -239,27 +226,22 @@ class Rollout:
         able = [one for one in needed if self.attempts.may_start(one.key)]
         for one in able:
             self.attempts.note_start(one.key)
-            if trouble := self.trouble_with_start(deployment, one):
-                return self.fail(deployment, step.serve, *trouble)
+            if wrong := self.trouble_with_start(deployment, one):
+                return self.fail(deployment, step.serve, *wrong)
         return "progressing" if able or not needed else "failed"
 
     def trouble_with_start(self, deployment: Deployment, one: Wanted) -> tuple[Reason, str] | None:
         """Start one replica; what went wrong (reason, error) when that failed."""
         try:
-            with self.spec(deployment, one.target.revision, one.index) as spec:
+            with self.specs.replica(deployment, one.target.revision, one.index) as spec:
                 self.runtime.ensure_running(spec)
             self.handed[one.key] = (deployment.secrets_version, deployment.attribute_secrets)
         except BucketAway as error:
             message = reasons.error_message(reasons.BUCKET_AWAY, str(error))
             self.report(deployment, {"status": deployment.status, "error_message": message})
             raise
-        except RuntimeFailure as error:
-            return error.reason, error.error
-        except OSError as error:
-            # A full disk, mostly. It is tried again, with growing pauses.
-            return reasons.of_os_error(error), str(error)
-        except tuple(REFUSALS) as error:
-            return next(reason for kind, reason in REFUSALS.items() if isinstance(error, kind)), str(error)
+        except FAILURES as error:
+            return trouble(error)
         return None
 
     def note_exit(self, deployment: Deployment, step: Plan, key: str) -> None:
@@ -270,49 +252,6 @@ class Rollout:
         elif not self.attempts.may_start(key):
             printed = self.runtime.logs(key, LOG_LINES)
             self.fail(deployment, step.serve, reasons.of_ending(self.runtime.ending(key), printed), printed)
-
-    @contextlib.contextmanager
-    def spec(self, deployment: Deployment, revision: Revision, index: int) -> Iterator[ReplicaSpec]:
-        """Everything a replica is started with; downloads the model if it is not here, and keeps it for the start."""
-        serving = self.serving(revision)
-        digest = revision.digest or self.platform.artifact(revision.artifact_id).digest
-        with self.models.lease(digest, lambda: self.download(revision.artifact_id)) as folder:
-            yield ReplicaSpec(
-                deployment_id=deployment.id,
-                revision_id=revision.id,
-                index=index,
-                model=folder,
-                digest=folder.name,
-                environment=environment_of(folder),
-                variables=revision.env_variables,
-                secrets=self.secrets(revision.env_secrets),
-                attributes=self.secrets(deployment.attribute_secrets),
-                limits=serving.limits,
-                workers=serving.workers,
-                batch_delay_ms=serving.batch_delay_ms,
-            )
-
-    @contextlib.contextmanager
-    def download(self, artifact_id: str) -> Iterator[Iterator[bytes]]:
-        """The bytes of an artifact, from an address that is asked for now: signed addresses expire."""
-        source = self.platform.artifact(artifact_id)
-        with self.platform.download(source.url) as chunks:
-            yield at_most(chunks, source.size)
-
-    def serving(self, revision: Revision) -> Serving:
-        """How a revision is to be served. Raises BadParameter."""
-        return parameters.read(self.parameters, revision.parameters, self.settings.limits.pids)
-
-    def secrets(self, names: dict[str, str]) -> dict[str, str]:
-        """Values of secrets by the name under which the model wants them. Raises SecretMissing."""
-        return {name: self.secret(name, secret_id) for name, secret_id in names.items()}
-
-    def secret(self, name: str, secret_id: str) -> str:
-        """The value of one secret."""
-        try:
-            return self.platform.secret(secret_id)
-        except Gone as error:
-            raise SecretMissing(error.status, f"The secret for {name} cannot be read: {error}") from error
 
     def fail_replica(self, deployment: Deployment, step: Plan, key: str, reason: Reason, error: str) -> Outcome:
         """A replica that runs but cannot serve: keep its last words, remove it, report."""
@@ -358,7 +297,7 @@ class Rollout:
         """Route to what serves; where nothing does, say why."""
         if not served:
             return self.route(deployment.id, Route(cast(Any, otherwise)))
-        serving = self.serving_now(deployment)
+        serving = self.specs.serving_now(deployment)
         return self.route(
             deployment.id,
             Route(
@@ -370,13 +309,6 @@ class Rollout:
                 request_seconds=serving.request_seconds,
             ),
         )
-
-    def serving_now(self, deployment: Deployment) -> Serving:
-        """How requests to the deployment are bounded: as the newest revision says that can be understood."""
-        for target in reversed(deployment.targets):
-            with contextlib.suppress(BadParameter):
-                return self.serving(target.revision)
-        return parameters.read(self.parameters, {}, self.settings.limits.pids)
 
     def route(self, deployment_id: str, route: Route | None) -> int:
         """Change the gateway's table; returns the version that holds the change."""

@@ -133,7 +133,10 @@ def test_a_damaged_upload_is_reported(our_platform: ContractServer, model: Path,
     deployment_id = our_platform.deploy(artifact_id)
     our_platform.deployments[deployment_id]["revision"]["digest"] = "0" * 64
     until(lambda: our_platform.status(deployment_id) == "failed")
-    assert our_platform.deployments[deployment_id]["error_message"]["reason"] == "The model file is not usable"
+    assert (
+        our_platform.deployments[deployment_id]["error_message"]["reason"]
+        == "The model file is not the one that was uploaded"
+    )
 
 
 def test_a_malicious_model_is_reported_by_the_name_of_its_member(
