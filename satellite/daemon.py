@@ -121,11 +121,14 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         body_limit=settings.body_limit,
         held_limit=settings.held_limit,
         base_path=urlsplit(settings.base_url).path,
+        tls_chain=settings.tls_chain,
+        tls_key=settings.tls_key,
         queue_limit=settings.queue_limit,
         concurrency=settings.concurrency,
         request_seconds=settings.request_seconds,
         hold_seconds=settings.hold_seconds,
         stale_seconds=settings.stale_seconds,
+        fresh_seconds=settings.fresh_seconds,
     )
 
 

@@ -52,6 +52,8 @@ class Settings:
     """All settings; times are seconds, sizes bytes.
 
     `gateway_port` 0 takes a free port. `base_url` is how callers reach the gateway; empty means its own address.
+    `tls_chain` and `tls_key` are PEM files for callers who come without a proxy. `held_limit` bounds what all requests
+    together may hold.
     `inherited` is what of this process's environment a model may see, `build` what environment builders need
     (package index, proxies, certificates).
     """
@@ -64,6 +66,8 @@ class Settings:
     gateway_host: str = "127.0.0.1"
     gateway_port: int = 0
     base_url: str = ""
+    tls_chain: str = ""
+    tls_key: str = ""
     lease_seconds: float = 30.0
     reconcile_seconds: float = 15.0
     poll_seconds: float = 25.0
@@ -77,6 +81,7 @@ class Settings:
     request_seconds: float = 60.0
     hold_seconds: float = 10.0
     stale_seconds: float = 3600.0
+    fresh_seconds: float = 60.0
     stop_replicas: bool = True
     image: str = "luml-model-server"
     base_image: str = "python:3.11-slim"
@@ -100,6 +105,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     if runtime not in get_args(RuntimeChoice):
         raise SettingsError(f"SATELLITE_RUNTIME is {runtime!r}; it must be one of auto, docker, process")
     wheelhouse = env.get("SATELLITE_WHEELHOUSE")
+    certificate = tls_files(env)
     return Settings(
         platform_url=address(env),
         token=needed(env, "SATELLITE_TOKEN", "the key that was shown when the satellite was created"),
@@ -109,6 +115,8 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         gateway_host=env.get("SATELLITE_HOST", "127.0.0.1"),
         gateway_port=int(number(env, "SATELLITE_PORT", 0)),
         base_url=env.get("SATELLITE_BASE_URL", "").rstrip("/"),
+        tls_chain=certificate[0],
+        tls_key=certificate[1],
         lease_seconds=number(env, "SATELLITE_LEASE_SECONDS", 30.0),
         reconcile_seconds=number(env, "SATELLITE_RECONCILE_SECONDS", 15.0),
         workers=int(number(env, "SATELLITE_WORKERS", 16)),
@@ -146,6 +154,15 @@ def address(env: Mapping[str, str]) -> str:
     if not given.startswith(("http://", "https://")):
         raise SettingsError(f"LUML_ADDRESS is {given!r}; an address begins with http:// or https://")
     return given.rstrip("/")
+
+
+def tls_files(env: Mapping[str, str]) -> tuple[str, str]:
+    """The files of the certificate and its key: both or neither."""
+    chain, key = env.get("SATELLITE_TLS_CERT", ""), env.get("SATELLITE_TLS_KEY", "")
+    if bool(chain) != bool(key):
+        missing = "SATELLITE_TLS_KEY" if chain else "SATELLITE_TLS_CERT"
+        raise SettingsError(f"{missing} is not set; a certificate needs both its chain and its key, as PEM files")
+    return chain, key
 
 
 def number(env: Mapping[str, str], name: str, default: float) -> float:

@@ -16,6 +16,7 @@ from satellite.gateway.balancing import Balancer
 from satellite.gateway.bodies import RETRY_SECONDS, Body, Budget
 from satellite.gateway.exchange import Header, Refused
 from satellite.gateway.metrics import Metrics
+from satellite.gateway.places import Places
 from satellite.gateway.routes import Backend, Route, RouteReader
 from satellite.gateway.settings import GatewaySettings
 from satellite.gateway.stats import Window
@@ -61,14 +62,6 @@ class Bounds:
     seconds: float
 
 
-class Places(asyncio.Semaphore):
-    """So many requests at once."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(size)
-        self.size = size
-
-
 class Gateway:
     """What all requests share: routes, keys, connections, and how many requests each deployment has in hand."""
 
@@ -80,7 +73,7 @@ class Gateway:
             headers={"Authorization": f"Bearer {settings.token}"},
             timeout=5.0,
         )
-        self.access = Access(self.ask_platform, settings.stale_seconds)
+        self.access = Access(self.ask_platform, settings.fresh_seconds, settings.stale_seconds)
         self.upstreams = Upstreams()
         self.balancer = Balancer()
         self.budget = Budget(settings.held_limit)
@@ -88,7 +81,7 @@ class Gateway:
         self.waiting: Counter[str] = Counter()
         self.in_hand: Counter[str] = Counter()
         self.metrics = Metrics(lambda: dict(self.waiting), lambda: self.budget.held)
-        self.places: dict[str, Places] = {}
+        self.places: dict[str, Places] = defaultdict(Places)
         self.copies: set[asyncio.Task[None]] = set()
 
     def refresh(self) -> None:
@@ -121,11 +114,13 @@ class Gateway:
     async def ask(self, order: Order) -> Answered:
         """Pass one request on: a bounded number at a time, a bounded number waiting, none for ever."""
         name, bounds = order.deployment_id, self.bounds(order.deployment_id)
+        places = self.places[name]
+        places.resize(bounds.concurrency)
         if self.waiting[name] >= bounds.queue + bounds.concurrency:
             raise Refused(429, "Too many requests are waiting for this deployment", RETRY_SECONDS)
         self.waiting[name] += 1
         try:
-            async with asyncio.timeout(bounds.seconds), self.places_of(name, bounds.concurrency):
+            async with asyncio.timeout(bounds.seconds), places:
                 return await self.ask_somebody(order)
         except TimeoutError:
             raise Refused(504, f"The model took longer than {bounds.seconds:g} s") from None
@@ -137,13 +132,6 @@ class Gateway:
         route, ours = self.reader.table.routes.get(deployment_id, Route("starting")), self.settings
         queue = ours.queue_limit if route.queue is None else route.queue
         return Bounds(route.concurrency or ours.concurrency, queue, route.request_seconds or ours.request_seconds)
-
-    def places_of(self, deployment_id: str, size: int) -> Places:
-        """The places of a deployment; other ones as soon as another number of them is wanted."""
-        places = self.places.get(deployment_id)
-        if places is None or places.size != size:
-            places = self.places[deployment_id] = Places(size)
-        return places
 
     async def look_up(self, order: Order) -> Answered:
         """Read something from a model server; that has a place of its own, beside the requests to the model."""

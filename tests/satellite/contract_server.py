@@ -33,6 +33,7 @@ class ContractServer:
         self.reports: list[tuple[str, dict[str, Any]]] = []
         self.claims: list[str] = []
         self.access_asked = 0
+        self.access_held = False
         self.downloads = 0
         self.renewals = 0
         self.leases_lost = 0
@@ -257,8 +258,10 @@ class Secret(Base):
 
 
 class Access(Base):
-    def post(self) -> None:
+    async def post(self) -> None:
         self.state.access_asked += 1
+        while self.state.access_held:
+            await asyncio.sleep(0.05)
         self.answer({"authorized": self.body["api_key"] == API_KEY})
 
 
