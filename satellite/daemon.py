@@ -16,6 +16,9 @@ from satellite.gateway.settings import GatewaySettings
 from satellite.gateway.supervisor import GatewaySupervisor
 from satellite.jobs import Worker
 from satellite.judging import Judge
+from satellite.logs.collector import Collector
+from satellite.logs.kept import LOGS
+from satellite.logs.recording import Watch, recorded
 from satellite.platform import PlatformAway, PlatformError, Unauthorized
 from satellite.reconciler import Reconciler
 from satellite.rest import RestPlatform
@@ -49,11 +52,16 @@ class Daemon:
         """
         settings = self.settings
         self.closers.enter_context(only_one(settings.data))
-        runtime, why = choose_runtime(settings)
-        log.info("Runtime: %s (%s)", runtime.name, why)
+        bare, why = choose_runtime(settings)
+        log.info("Runtime: %s (%s)", bare.name, why)
+        rest = RestPlatform(settings.platform_url, settings.token)
+        collector = Collector(settings.data / LOGS, bare, settings.deployment_log_bytes, settings.log_bytes)
+        runtime, platform = recorded(bare, rest, collector)
+        watch = Watch(platform, collector)
+        # Whatever is printed while replicas are stopped is kept, too.
+        self.closers.callback(watch.stop)
         self.closers.callback(runtime.close, settings.stop_replicas)
-        platform = RestPlatform(settings.platform_url, settings.token)
-        self.closers.callback(platform.close)
+        self.closers.callback(rest.close)
         gateway = GatewaySupervisor(gateway_settings(settings), dict(settings.inherited))
         self.closers.callback(gateway.stop)
         gateway.start()
@@ -62,9 +70,10 @@ class Daemon:
         reconciler = Reconciler(platform, runtime, rollout, settings.reconcile_seconds)
         judge = Judge(reconciler)
         worker = Worker(platform, reconciler, settings.lease_seconds, settings.poll_seconds, settings.workers)
-        self.closers.callback(self.quiet_down, platform, runtime, rollout, reconciler, judge, worker)
-        self.pair(platform, base_url, capabilities(runtime.name, why, rollout.specs.parameters))
+        self.closers.callback(self.quiet_down, rest, runtime, rollout, reconciler, judge, worker)
+        self.pair(rest, base_url, capabilities(runtime.name, why, rollout.specs.parameters))
         runtime.watch(reconciler.wake.set)
+        watch.start()
         reconciler.start()
         judge.start()
         worker.start()

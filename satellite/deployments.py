@@ -14,7 +14,9 @@ Desired = Literal["running", "stopped", "deleted"]
 
 @dataclass(frozen=True)
 class Revision:
-    """What to serve; never changes once made. `id` is short and fit for names of files and containers."""
+    """What to serve; never changes once made. `id` is short and fit for names of files and containers, `number` is what
+    people call it.
+    """
 
     id: str
     artifact_id: str
@@ -22,6 +24,7 @@ class Revision:
     env_variables: dict[str, str] = field(default_factory=dict, repr=False)
     env_secrets: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
+    number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,11 @@ def parse_revision(raw: dict[str, Any], given: dict[str, Any]) -> Revision:
         "env_secrets": given.get("env_variables_secrets", raw.get("env_variables_secrets") or {}),
         "parameters": given.get("parameters", raw.get("satellite_parameters") or {}),
     }
-    return Revision(id=revision_id(str(given.get("id", "")), raw.get("restarts") or 0, content), **content)
+    return Revision(
+        id=revision_id(str(given.get("id", "")), raw.get("restarts") or 0, content),
+        number=given.get("number"),
+        **content,
+    )
 
 
 def revision_id(given: str, restarts: int, content: dict[str, Any]) -> str:

@@ -54,6 +54,7 @@ class Settings:
     `gateway_port` 0 takes a free port. `base_url` is how callers reach the gateway; empty means its own address.
     `tls_chain` and `tls_key` are PEM files for callers who come without a proxy. `held_limit` bounds what all requests
     together may hold.
+    `deployment_log_bytes` is what may be kept of the lines of one deployment, `log_bytes` of all of them.
     `inherited` is what of this process's environment a model may see, `build` what environment builders need
     (package index, proxies, certificates).
     """
@@ -89,6 +90,8 @@ class Settings:
     wheelhouse: Path | None = None
     cache_bytes: int = 50 * 1024 * MIB
     environment_bytes: int = 50 * 1024 * MIB
+    deployment_log_bytes: int = 64 * MIB
+    log_bytes: int = 1024 * MIB
     limits: Limits = Limits()
     inherited: Mapping[str, str] = field(default_factory=dict, repr=False)
     build: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -131,6 +134,8 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         wheelhouse=Path(wheelhouse) if wheelhouse else None,
         cache_bytes=int(number(env, "SATELLITE_CACHE_GIB", 50) * 1024 * MIB),
         environment_bytes=int(number(env, "SATELLITE_ENVIRONMENTS_GIB", 50) * 1024 * MIB),
+        deployment_log_bytes=int(number(env, "SATELLITE_DEPLOYMENT_LOG_MIB", 64) * MIB),
+        log_bytes=int(number(env, "SATELLITE_LOG_MIB", 1024) * MIB),
         limits=Limits(
             memory=int(number(env, "SATELLITE_MEMORY_MIB", 2048)) * MIB,
             cpus=number(env, "SATELLITE_CPUS", 2.0),

@@ -36,6 +36,7 @@ COMMANDS = {
     "deploy": ("luml_app.cli.deployments:deploy", "Deploy a model."),
     "deployments": ("luml_app.cli.rollouts:deployments", "List deployments, roll out changes, go back."),
     "predict": ("luml_app.cli.deployments:predict", "Call a deployed model."),
+    "logs": ("luml_app.cli.logs:logs", "Show what a deployed model prints."),
     "members": ("luml_app.cli.members:members", "List people, give them roles, remove them."),
     "invites": ("luml_app.cli.invites:invites", "Invite people, and answer invitations."),
     "service-accounts": (

@@ -43,7 +43,9 @@ def list_keys(as_json: bool) -> None:
 
 @api_keys.command()
 @click.argument("name")
-@click.option("--scope", "scopes", multiple=True, type=click.Choice(["api", "inference"]), help="What it opens (all).")
+@click.option(
+    "--scope", "scopes", multiple=True, type=click.Choice(["api", "inference", "logs"]), help="What it opens (all)."
+)
 @click.option("--orbit", help="Open this orbit only, by name or id.")
 @click.option("--days", type=click.IntRange(1, 3650), help="Let it expire after so many days.")
 @as_json

@@ -56,7 +56,9 @@ def add(name: str, organization: str | None, as_json: bool) -> None:
 @click.argument("account")
 @click.argument("name")
 @organization_option
-@click.option("--scope", "scopes", multiple=True, type=click.Choice(["api", "inference"]), help="Only for this.")
+@click.option(
+    "--scope", "scopes", multiple=True, type=click.Choice(["api", "inference", "logs"]), help="Only for this."
+)
 @click.option("--orbit", help="Only for this orbit, by name or id.")
 @click.option("--days", type=click.IntRange(min=1), help="Only for so many days.")
 def key(

@@ -384,7 +384,7 @@ class ApiKeys(Group):
         self,
         *,
         name: str,
-        scopes: builtins.list[Literal["api", "inference"]] | None = None,
+        scopes: builtins.list[Literal["api", "inference", "logs"]] | None = None,
         orbit_id: Id | None = None,
         expires_at: datetime | None = None,
     ) -> ApiKeyCreated:
@@ -407,7 +407,7 @@ class ApiKeys(Group):
         key_id: Id,
         *,
         name: str | UnsetType | None = UNSET,
-        scopes: builtins.list[Literal["api", "inference"]] | UnsetType | None = UNSET,
+        scopes: builtins.list[Literal["api", "inference", "logs"]] | UnsetType | None = UNSET,
         expires_at: datetime | UnsetType | None = UNSET,
     ) -> ApiKey:
         """Change an API key's name, scopes or end. What it opens in the orbit it is bound to stays.
@@ -762,7 +762,7 @@ class ServiceAccounts(Group):
         account_id: Id,
         *,
         name: str,
-        scopes: builtins.list[Literal["api", "inference"]] | None = None,
+        scopes: builtins.list[Literal["api", "inference", "logs"]] | None = None,
         orbit_id: Id | None = None,
         expires_at: datetime | None = None,
     ) -> ApiKeyCreated:
@@ -2639,15 +2639,17 @@ class Agent(Group):
             )
         )
 
-    def inference_access(self, *, api_key: str) -> InferenceAccessAnswer:
-        """Whether an API key that somebody has sent opens the deployments here."""
+    def inference_access(
+        self, *, api_key: str, purpose: Literal["inference", "logs"] = "inference"
+    ) -> InferenceAccessAnswer:
+        """Whether an API key that somebody has sent opens the deployments here: their models, or their logs."""
         return self._send(
             Call(
                 "agent.inference_access",
                 "POST",
                 "/satellites/v1/deployments/inference-access",
                 InferenceAccessAnswer,
-                body=body(InferenceAccess, api_key=api_key),
+                body=body(InferenceAccess, api_key=api_key, purpose=purpose),
             )
         )
 
@@ -3242,7 +3244,7 @@ class AsyncApiKeys(AsyncGroup):
         self,
         *,
         name: str,
-        scopes: builtins.list[Literal["api", "inference"]] | None = None,
+        scopes: builtins.list[Literal["api", "inference", "logs"]] | None = None,
         orbit_id: Id | None = None,
         expires_at: datetime | None = None,
     ) -> ApiKeyCreated:
@@ -3265,7 +3267,7 @@ class AsyncApiKeys(AsyncGroup):
         key_id: Id,
         *,
         name: str | UnsetType | None = UNSET,
-        scopes: builtins.list[Literal["api", "inference"]] | UnsetType | None = UNSET,
+        scopes: builtins.list[Literal["api", "inference", "logs"]] | UnsetType | None = UNSET,
         expires_at: datetime | UnsetType | None = UNSET,
     ) -> ApiKey:
         """Change an API key's name, scopes or end. What it opens in the orbit it is bound to stays.
@@ -3622,7 +3624,7 @@ class AsyncServiceAccounts(AsyncGroup):
         account_id: Id,
         *,
         name: str,
-        scopes: builtins.list[Literal["api", "inference"]] | None = None,
+        scopes: builtins.list[Literal["api", "inference", "logs"]] | None = None,
         orbit_id: Id | None = None,
         expires_at: datetime | None = None,
     ) -> ApiKeyCreated:
@@ -5511,15 +5513,17 @@ class AsyncAgent(AsyncGroup):
             )
         )
 
-    async def inference_access(self, *, api_key: str) -> InferenceAccessAnswer:
-        """Whether an API key that somebody has sent opens the deployments here."""
+    async def inference_access(
+        self, *, api_key: str, purpose: Literal["inference", "logs"] = "inference"
+    ) -> InferenceAccessAnswer:
+        """Whether an API key that somebody has sent opens the deployments here: their models, or their logs."""
         return await self._send(
             Call(
                 "agent.inference_access",
                 "POST",
                 "/satellites/v1/deployments/inference-access",
                 InferenceAccessAnswer,
-                body=body(InferenceAccess, api_key=api_key),
+                body=body(InferenceAccess, api_key=api_key, purpose=purpose),
             )
         )
 

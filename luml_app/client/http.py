@@ -6,18 +6,22 @@ import asyncio
 import random
 import threading
 import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 from uuid import UUID
 
 import httpx
 
 from luml_app.client._generated import Api, AsyncApi
-from luml_app.client.calls import Call, Value
+from luml_app.client.calls import Call, Id, Value
 from luml_app.client.connections import explained, open_direct, options
+from luml_app.client.logs import Reading, log_url, read, read_async
 from luml_app.client.places import is_name, place_of
 from luml_app.client.settings import Connection, find_connection
 from luml_app.client.wire import HttpRequest, request_of, value_of
 from luml_app.schemas.errors import LumlError, TooManyRequests, Unauthenticated, Unavailable
+from luml_app.schemas.logs import LogLine
 from luml_app.schemas.permissions import Permission
 
 if TYPE_CHECKING:
@@ -73,6 +77,30 @@ class Client(Api):
 
         return OrganizationHandle(self, find_organization(self, name))
 
+    def logs(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        deployment_id: Id,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since: datetime | timedelta | None = None,
+        revision: int | str | None = None,
+        replica: int | None = None,
+    ) -> Iterator[LogLine]:
+        """The log of a deployment, straight from its satellite: what its models have printed and what was done with it.
+
+        `tail`: the last so many lines; `since`: from a time, or for so long; `revision` (its number) and `replica`
+        choose. With `follow` it goes on with the lines to come, across rollouts and interruptions, until the deployment
+        is gone. Needs an API key with the scope `api` or `logs`.
+
+        Raises Conflict when the satellite has never been started, Unavailable when it cannot be reached from here.
+        """
+        found = self.deployments.get(organization_id, orbit_id, deployment_id)
+        url = log_url(found, self.satellites.get(organization_id, orbit_id, found.satellite_id))
+        return read(self.direct, Reading(url, self.connection.api_key, follow, tail, since, revision, replica))
+
     @property
     def direct(self) -> httpx.Client:
         """Pooled connections to other places than the server, buckets and endpoints; they do not carry the key."""
@@ -123,6 +151,24 @@ class AsyncClient(AsyncApi):
     async def can(self, permission: str, where: Any) -> Permission:
         """The same as `Client.can`; an orbit is given by its id, or as it was read."""
         return await self.permissions.check(permission=permission, **place_of(where))
+
+    async def logs(
+        self,
+        organization_id: Id,
+        orbit_id: Id,
+        deployment_id: Id,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since: datetime | timedelta | None = None,
+        revision: int | str | None = None,
+        replica: int | None = None,
+    ) -> AsyncIterator[LogLine]:
+        """The same as `Client.logs`, for ``async for``."""
+        found = await self.deployments.get(organization_id, orbit_id, deployment_id)
+        url = log_url(found, await self.satellites.get(organization_id, orbit_id, found.satellite_id))
+        async for line in read_async(Reading(url, self.connection.api_key, follow, tail, since, revision, replica)):
+            yield line
 
     async def aclose(self) -> None:
         """Close the connections."""

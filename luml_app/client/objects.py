@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
@@ -20,6 +20,7 @@ from luml_app.schemas.collections import Collection
 from luml_app.schemas.deployments import Deployment
 from luml_app.schemas.errors import Conflict, LumlError, NotFound, Unavailable
 from luml_app.schemas.fields import UNSET, Page
+from luml_app.schemas.logs import LogLine
 from luml_app.schemas.revisions import Revision, RolloutBounds, RolloutStep
 from luml_app.schemas.rollouts import RevisionDifference, RolloutCreate
 from luml_app.schemas.tracks import Stage, Tenure, Track, TrackEntry, TrackThen, Version
@@ -249,6 +250,19 @@ class DeploymentHandle:
         client = self.orbit.client
         body = {"inputs": dict(inputs), "dynamic_attributes": dict(dynamic_attributes or {})}
         return compute(client.direct, self.url, client.connection.api_key, body)
+
+    def logs(
+        self,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since: datetime | timedelta | None = None,
+        revision: int | str | None = None,
+        replica: int | None = None,
+    ) -> Iterator[LogLine]:
+        """What its models have printed, and what was done with it; the arguments are those of `Client.logs`."""
+        chosen: dict[str, Any] = {"tail": tail, "since": since, "revision": revision, "replica": replica}
+        return self.orbit.client.logs(*self.ids, follow=follow, **chosen)
 
     def update(
         self,

@@ -179,7 +179,8 @@ _SINGULAR = {
 
 def _check_key_scope(caller: Found) -> None:
     if "api" not in caller.columns.get("scopes", ["api"]):
-        raise Forbidden("This API key is for inference only; the registry needs one with the scope 'api'.")
+        kinds = " and ".join(sorted(caller.columns["scopes"]))
+        raise Forbidden(f"This API key is for {kinds} only; the registry needs one with the scope 'api'.")
 
 
 BEYOND_ONE_ORBIT = {

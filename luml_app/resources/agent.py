@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Text, delete, func, select, update
+from sqlalchemy import Text, cast, delete, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from luml_app.core import tables as t
@@ -38,6 +38,8 @@ from luml_app.schemas.satellites import (
 )
 from luml_app.schemas.secrets import Secret
 
+# Whoever is in an orbit may read its deployments (`deployment:read`), and a log is a part of one.
+_OPENED_BY = {"inference": ["inference"], "logs": ["api", "logs"]}
 _LOST = "The task is not leased to you (any more)."
 
 
@@ -141,7 +143,7 @@ class Agent(Resource):
 
     @operation("POST /satellites/v1/deployments/inference-access", by="satellite")
     def inference_access(self, body: InferenceAccess) -> InferenceAccessAnswer:
-        """Whether an API key that somebody has sent opens the deployments here."""
+        """Whether an API key that somebody has sent opens the deployments here: their models, or their logs."""
         k, u, om, mine = t.api_keys, t.users, t.organization_members, t.orbit_members
         hashes = self.scope.keys.hashes(body.api_key)
         here = (mine.c.user_id == k.c.user_id) & (mine.c.orbit_id == self.scope.orbit_id)
@@ -152,7 +154,7 @@ class Agent(Resource):
             .outerjoin(mine, here)
             .where(
                 k.c.key_hash == func.any(func.cast(hashes, ARRAY(Text))),
-                k.c.scopes.contains(["inference"]),
+                k.c.scopes.overlap(cast(_OPENED_BY[body.purpose], ARRAY(Text))),
                 k.c.expires_at.is_(None) | (k.c.expires_at > func.now()),
                 k.c.orbit_id.is_(None) | (k.c.orbit_id == self.scope.orbit_id),
                 (om.c.role != "member") | mine.c.id.is_not(None),

@@ -124,6 +124,11 @@ class ApiKeys(Resource):
         return bool(gone)
 
 
+def opened_by(scopes: Sequence[str]) -> set[str]:
+    """All that a key with these scopes opens: whoever may read everything of a deployment may read its logs."""
+    return {*scopes, "logs"} if "api" in scopes else set(scopes)
+
+
 def within(scope: Any, scopes: Sequence[str] | None, end: datetime | None) -> tuple[Sequence[str], datetime | None]:
     """What a key may open and until when that the caller makes: with a key, no more and no longer than that one.
 
@@ -133,7 +138,7 @@ def within(scope: Any, scopes: Sequence[str] | None, end: datetime | None) -> tu
     if "key_id" not in own:
         return sorted(set(scopes or EVERYTHING)), end
     may, last = own["scopes"], own["expires_at"]
-    if more := set(scopes or ()) - set(may):
+    if more := set(scopes or ()) - opened_by(may):
         raise Forbidden(
             f"The API key that you use is not for {' and '.join(sorted(more))}, so it makes no key that is."
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import field
+
 from luml_app.schemas.artifacts import Artifact
 from luml_app.schemas.fields import (
     UNSET,
@@ -25,6 +27,7 @@ TaskStatus = Literal["pending", "running", "done", "failed"]
 TaskType = Literal["deploy", "undeploy"]
 FieldType = Literal["text", "number", "boolean", "dropdown"]
 Capabilities = dict[str, Document | None]
+Purpose = Literal["inference", "logs"]
 LeaseSeconds = Annotated[float, Meta(ge=1, le=3600)]
 
 
@@ -136,13 +139,14 @@ class TaskRenew(Struct, kw_only=True):
 
 
 class InferenceAccess(Struct, kw_only=True):
-    """An API key that somebody has sent to a deployment."""
+    """An API key that somebody has sent to a satellite, and what `for`: calling a deployment, or reading its logs."""
 
     api_key: Annotated[str, Meta(max_length=255)]
+    purpose: Purpose = field(default="inference", name="for")
 
 
 class InferenceAccessAnswer(Struct, kw_only=True):
-    """Whether that key opens deployments of this satellite's orbit."""
+    """Whether that key opens this to its holder, in this satellite's orbit."""
 
     authorized: bool
 

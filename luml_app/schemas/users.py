@@ -17,7 +17,7 @@ from luml_app.schemas.fields import (
     datetime,
 )
 
-KeyScope = Literal["api", "inference"]
+KeyScope = Literal["api", "inference", "logs"]
 
 
 class SignIn(Struct, kw_only=True):
@@ -79,7 +79,7 @@ class ApiKey(Struct, kw_only=True):
     expires_at: datetime | None = None
 
 
-Scopes = Annotated[list[KeyScope], Meta(min_length=1, max_length=2)]
+Scopes = Annotated[list[KeyScope], Meta(min_length=1, max_length=3)]
 Moment = Annotated[datetime, Meta(tz=True)]
 
 

@@ -8,7 +8,9 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
+Purpose = Literal["inference", "logs"]
 NO_SECONDS = 5.0
 REMEMBERED = 10_000
 # A key that was good is not kept waiting for longer while the platform thinks.

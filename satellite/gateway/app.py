@@ -10,14 +10,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
+from urllib.parse import parse_qsl
 
 import msgspec
 
 from satellite.gateway import pages
-from satellite.gateway.access import PlatformSilent
+from satellite.gateway.access import PlatformSilent, Purpose
 from satellite.gateway.bodies import RETRY_SECONDS, drop, receive, too_large
 from satellite.gateway.dispatch import Answered, Gateway, Order
 from satellite.gateway.exchange import JSON, Exchange, Header, Refused, TooSlow
+from satellite.gateway.log_stream import NDJSON, NotUnderstood, TooManyFollow, parse_question
 from satellite.gateway.metrics import CONTENT_TYPE as METRICS_TYPE
 from satellite.gateway.upstream import UpstreamGone
 
@@ -36,6 +38,10 @@ PASSED = (
     b"inference-header-content-length",
     b"traceparent",
 )
+REFUSALS: dict[Purpose, str] = {
+    "inference": "This API key may not call models here",
+    "logs": "This API key may not read logs here; it takes one of scope api or logs, of somebody who sees the orbit",
+}
 PREFLIGHT: tuple[Header, ...] = (
     (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
     (
@@ -124,18 +130,18 @@ def in_words_of(path: str, refused: Refused) -> dict[str, str]:
     return {"error": refused.detail} if "/v2/" in path else {}
 
 
-async def require_key(visit: Visit) -> None:
-    """Let through only callers with an API key that the platform knows."""
+async def require_key(visit: Visit, purpose: Purpose = "inference") -> None:
+    """Let through only callers with an API key that the platform knows, and that opens what is asked for."""
     scheme, _, key = visit.exchange.header(b"authorization").partition(" ")
     key = key.strip()
     if scheme.lower() != "bearer" or not 0 < len(key) <= 255:
         raise Refused(401, "Send an API key: Authorization: Bearer dfs_…")
     try:
-        allowed = await visit.gateway.access.allows(key)
+        allowed = await visit.gateway.access[purpose].allows(key)
     except PlatformSilent:
         raise Refused(503, "The platform cannot be asked about this key at the moment", RETRY_SECONDS) from None
     if not allowed:
-        raise Refused(401, "This API key may not call models here")
+        raise Refused(401, REFUSALS[purpose])
 
 
 async def infer(visit: Visit) -> None:
@@ -294,6 +300,29 @@ async def openapi(visit: Visit) -> None:
     exchange.respond(200, pages.with_address(bytes(body), address), JSON)
 
 
+async def logs(visit: Visit) -> None:
+    """`GET /deployments/{id}/logs`: kept lines, and with `follow` those to come, until the caller hangs up."""
+    await require_key(visit, "logs")
+    gateway, exchange, name = visit.gateway, visit.exchange, visit.deployment_id
+
+    def alive() -> bool:
+        return name in gateway.reader.table.routes or gateway.logs.has(name)
+
+    if not alive():
+        raise Refused(404, "There is no such deployment here")
+    try:
+        question = parse_question(dict(parse_qsl(exchange.query)))
+        with gateway.logs.place(name, question):
+            exchange.begin(200, NDJSON, ((b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")), None)
+            async for block in gateway.logs.lines(name, question, alive):
+                await exchange.write(block)
+            exchange.end()
+    except NotUnderstood as error:
+        raise Refused(422, str(error)) from error
+    except TooManyFollow:
+        raise Refused(429, "Too many follow these logs already", RETRY_SECONDS) from None
+
+
 READS: dict[str, Answer] = {
     "/deployments": deployments,
     "/healthz": health,
@@ -304,5 +333,5 @@ READS: dict[str, Answer] = {
     "/v2/health/ready": ready,
     **{f"/docs/{name}": pages.asset for name in pages.ASSETS},
 }
-DEPLOYMENT_READS: dict[str, Answer] = {"/docs": pages.docs, "/openapi.json": openapi}
+DEPLOYMENT_READS: dict[str, Answer] = {"/docs": pages.docs, "/logs": logs, "/openapi.json": openapi}
 """What can be read of a deployment beside what its model server says itself: one line for each."""

@@ -7,14 +7,16 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
 import httpx
 
-from satellite.gateway.access import Access, PlatformSilent
+from satellite.gateway.access import Access, PlatformSilent, Purpose
 from satellite.gateway.balancing import Balancer
 from satellite.gateway.bodies import RETRY_SECONDS, Body, Budget
 from satellite.gateway.exchange import Header, Refused
+from satellite.gateway.log_stream import LogStreams
 from satellite.gateway.metrics import Metrics
 from satellite.gateway.places import Places
 from satellite.gateway.routes import Backend, Route, RouteReader
@@ -73,7 +75,11 @@ class Gateway:
             headers={"Authorization": f"Bearer {settings.token}"},
             timeout=5.0,
         )
-        self.access = Access(self.ask_platform, settings.fresh_seconds, settings.stale_seconds)
+        self.access: dict[Purpose, Access] = {
+            purpose: Access(partial(self.ask_platform, purpose=purpose), settings.fresh_seconds, settings.stale_seconds)
+            for purpose in get_args(Purpose)
+        }
+        self.logs = LogStreams(settings.logs)
         self.upstreams = Upstreams()
         self.balancer = Balancer()
         self.budget = Budget(settings.held_limit)
@@ -99,10 +105,11 @@ class Gateway:
             if not self.waiting[gone]:
                 self.places.pop(gone, None)
 
-    async def ask_platform(self, key: str) -> bool:
-        """Whether the platform lets a key call models here; raises PlatformSilent."""
+    async def ask_platform(self, key: str, purpose: Purpose) -> bool:
+        """Whether the platform lets a key call models, or read logs, here; raises PlatformSilent."""
+        question = {"api_key": key} if purpose == "inference" else {"api_key": key, "for": purpose}
         try:
-            answer = await self.platform.post("deployments/inference-access", json={"api_key": key})
+            answer = await self.platform.post("deployments/inference-access", json=question)
         except httpx.TransportError as error:
             raise PlatformSilent(str(error)) from error
         if answer.status_code == 422:

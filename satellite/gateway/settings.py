@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from satellite.logs.kept import LOGS
+
 
 class GatewaySettings(msgspec.Struct, frozen=True):
     """Where to listen, whom to ask about keys, and the limits. Times in seconds, sizes in bytes.
@@ -38,6 +40,11 @@ class GatewaySettings(msgspec.Struct, frozen=True):
     def routes(self) -> Path:
         """The route table, written by the satellite."""
         return Path(self.folder) / "routes.json"
+
+    @property
+    def logs(self) -> Path:
+        """What the satellite keeps of what models print."""
+        return Path(self.folder) / LOGS
 
     @property
     def state(self) -> Path:

@@ -20,6 +20,7 @@ from satellite.environments import BuildFailed, EnvironmentCache, EnvironmentSpe
 from satellite.instance import instance_id
 from satellite.machine import Machine, count_gpus
 from satellite.reasons import Ending
+from satellite.runtimes import docker_output
 from satellite.runtimes.containers import (
     LABEL,
     PORT,
@@ -31,7 +32,7 @@ from satellite.runtimes.containers import (
 )
 from satellite.runtimes.handover import Handovers, handover_folder
 from satellite.runtimes.image import STAGE_LABEL, build_context, image_tag, pip_settings
-from satellite.runtimes.interface import Observed, Phase, ReplicaSpec, RuntimeFailure, Unknown
+from satellite.runtimes.interface import FROM_NOW, Observed, Phase, Printed, ReplicaSpec, RuntimeFailure, Unknown
 from satellite.settings import Settings
 
 log = logging.getLogger("satellite.docker")
@@ -39,6 +40,7 @@ log = logging.getLogger("satellite.docker")
 STOP_SECONDS = 12
 BUILD_SECONDS = 3600
 API_SECONDS = 60
+SILENT_SECONDS = 300
 # The engine starts a crashed container again by itself, ever more slowly; until then it has ended, and we say so.
 PHASES: dict[str, Phase] = {
     "running": "running", "paused": "running", "restarting": "exited", "exited": "exited", "dead": "exited",
@@ -201,6 +203,26 @@ class DockerRuntime:
     def hide_secrets(self, key: str, text: str) -> str:
         """The text without the secrets that the replica was handed."""
         return self.handovers.hide(key, text)
+
+    def printed(self, key: str, position: str, stopping: threading.Event) -> Iterator[list[Printed]]:
+        """The container's output from `position` on, until it ends. A container in silence is asked for anew."""
+        if position == FROM_NOW:
+            position = docker_output.present()
+        with engine():
+            if not (container := self.find(key)):
+                return
+            api = self.client().api
+            # The SDK's own call tells neither the two streams apart nor when a line was printed to the nanosecond.
+            with api.get(
+                f"{api.base_url}/v{api.api_version}/containers/{container.id}/logs",
+                params=docker_output.question(position), stream=True, timeout=(API_SECONDS, SILENT_SECONDS),
+            ) as answer:  # fmt: skip
+                if not answer.ok:
+                    return
+                for batch in docker_output.printed(answer.iter_content(None), position):
+                    yield batch
+                    if stopping.is_set():
+                        return
 
     def watch(self, wake: Callable[[], None]) -> None:
         """Call `wake` whenever the engine reports that one of our containers started or ended."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -13,6 +15,8 @@ from satellite.reasons import Ending, Reason
 from satellite.settings import Limits
 
 Phase = Literal["starting", "running", "exited"]
+FROM_NOW = "now"
+"""The position that leaves out everything a replica has printed so far."""
 
 
 class RuntimeFailure(Exception):  # noqa: N818
@@ -80,6 +84,19 @@ class Observed:
     environment_key: str = ""
 
 
+@dataclass(frozen=True)
+class Printed:
+    """A line that a replica has printed, without its end; `position` is where its output goes on after it.
+
+    `output` stands for both streams where they cannot be told apart.
+    """
+
+    time: datetime
+    stream: Literal["stdout", "stderr", "output"]
+    line: bytes
+    position: str
+
+
 class Runtime(Protocol):
     """Runs replicas. Every method may be called from several threads, for different keys at once."""
 
@@ -122,6 +139,13 @@ class Runtime(Protocol):
 
     def hide_secrets(self, key: str, text: str) -> str:
         """The text without the secrets that the replica was handed."""
+        ...
+
+    def printed(self, key: str, position: str, stopping: threading.Event) -> Iterator[list[Printed]]:
+        """What the replica prints from `position` on (empty: everything that is there), in batches as it comes.
+
+        Ends when the replica has ended or is removed, and soon after `stopping` is set. Raises Unknown.
+        """
         ...
 
     def watch(self, wake: Callable[[], None]) -> None:

@@ -28,15 +28,15 @@ from satellite.machine import Machine, this_machine
 from satellite.model_server import environment as environments
 from satellite.model_server.command import write_whole
 from satellite.reasons import Ending
+from satellite.runtimes import process_output
 from satellite.runtimes.handover import Handovers, handover_folder
-from satellite.runtimes.interface import Observed, Phase, ReplicaSpec, RuntimeFailure, Unknown
+from satellite.runtimes.interface import Observed, Phase, Printed, ReplicaSpec, RuntimeFailure, Unknown
 from satellite.settings import Settings
 
 SERVER = Path(model_server.__file__).parent
 STOP_SECONDS = 12.0
 WATCH_SECONDS = 0.5
-LOG_LIMIT = 8 * 1024 * 1024
-LOG_KEPT = 1024 * 1024
+LOG_LIMIT = 4 * process_output.LIMIT
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,10 @@ class ProcessRuntime:
         """The text without the secrets that the replica was handed."""
         return self.handovers.hide(key, text)
 
+    def printed(self, key: str, position: str, stopping: threading.Event) -> Iterator[list[Printed]]:
+        """What the replica prints into its log file, from `position` on, until the file is removed or replaced."""
+        return process_output.follow(self.folder / key / "log", position, stopping)
+
     def watch(self, wake: Callable[[], None]) -> None:
         """Call `wake` when a child has ended; replicas adopted from an earlier run are seen by the slow round."""
         threading.Thread(target=self.watch_children, args=(wake,), name="process-watch", daemon=True).start()
@@ -195,7 +199,8 @@ class ProcessRuntime:
 
     def observed(self, folder: Path, record: Record) -> Observed:
         """One replica as it is now."""
-        limit_log(folder / "log")
+        # Who follows the log keeps it smaller than that; this is for when nobody does.
+        process_output.limit(folder / "log", process_output.LIMIT, LOG_LIMIT)
         alive = self.process_of(folder, record) is not None
         url = url_of(folder) if alive else None
         phase: Phase = ("running" if url else "starting") if alive else "exited"
@@ -304,15 +309,3 @@ def stop_group(process: psutil.Process) -> None:
     # Children of the model that outlived it are still in its group.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def limit_log(path: Path) -> None:
-    """Keep the end of a log that has grown too large."""
-    with contextlib.suppress(OSError):
-        if path.stat().st_size > LOG_LIMIT:
-            with path.open("r+b") as log:
-                log.seek(-LOG_KEPT, os.SEEK_END)
-                end = log.read()
-                log.truncate(0)
-                log.seek(0)
-                log.write(end)

@@ -161,8 +161,8 @@ def test_a_satellite_reads_only_what_it_serves(stage: Stage, satellite: Any, ser
 
 
 def test_whose_keys_open_the_deployments(stage: Stage, satellite: Any) -> None:
-    def opens(key: str) -> bool:
-        return bool(satellite.inference_access(api_key=key).authorized)
+    def opens(key: str, purpose: str = "inference") -> bool:
+        return bool(satellite.inference_access(api_key=key, purpose=purpose).authorized)
 
     cast = stage.cast
     opened = {person.name: opens(person.api_key) for person in (cast.alice, cast.bob, cast.victor, cast.charlie)}
@@ -170,6 +170,9 @@ def test_whose_keys_open_the_deployments(stage: Stage, satellite: Any) -> None:
     assert opens(INFERENCE_KEY)
     assert not opens(stage.alice.api_keys.create(name="api only", scopes=["api"]).key)
     assert not opens("")
+    assert not opens(INFERENCE_KEY, "logs")
+    assert opens(stage.alice.api_keys.create(name="logs only", scopes=["logs"]).key, "logs")
+    assert [opens(person.api_key, "logs") for person in (cast.victor, cast.charlie)] == [True, False]
     with stage.house.database.write() as db:
         db.execute(update(t.api_keys).values(expires_at=func.now() - timedelta(seconds=1)))
     assert not opens(INFERENCE_KEY)
