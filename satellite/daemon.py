@@ -138,6 +138,7 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         hold_seconds=settings.hold_seconds,
         stale_seconds=settings.stale_seconds,
         fresh_seconds=settings.fresh_seconds,
+        slow_seconds=settings.slow_seconds,
     )
 
 

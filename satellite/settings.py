@@ -83,6 +83,7 @@ class Settings:
     hold_seconds: float = 10.0
     stale_seconds: float = 3600.0
     fresh_seconds: float = 60.0
+    slow_seconds: float = 30.0
     stop_replicas: bool = True
     image: str = "luml-model-server"
     base_image: str = "python:3.11-slim"

@@ -38,7 +38,7 @@ async def serve(settings: GatewaySettings, listener: socket.socket, certificate:
         loop.add_signal_handler(sign, stop.set)
     gateway = Gateway(settings)
     gateway.refresh()
-    server = Server(App(gateway), connection_limit())
+    server = Server(App(gateway), connection_limit(), settings.slow_seconds)
     listener.setblocking(False)
     acceptor = await loop.create_server(
         server.connect,

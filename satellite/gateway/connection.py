@@ -18,11 +18,9 @@ import httptools
 
 from satellite.gateway.exchange import STATUS_LINES, Exchange, Refused, TooSlow
 
-HEAD_SECONDS = 15.0
 IDLE_SECONDS = 75.0
 WRITE_SECONDS = 60.0
-# A body may take so long to begin with, and after that must come at this speed on average (bytes per second).
-BODY_SECONDS = 30.0
+# What a body must come at on average, once its time to begin with is over (bytes per second).
 LEAST_SPEED = 1024
 HEAD_BYTES = 64 * 1024
 HEADERS = 256
@@ -58,7 +56,7 @@ class Connection(asyncio.Protocol):
         self.message_began = 0.0
         self.in_head = True
         self.lingering: int | None = None
-        self.deadline = self.loop.time() + HEAD_SECONDS
+        self.deadline = self.loop.time() + self.server.slow_seconds
 
     # What asyncio calls.
 
@@ -118,7 +116,7 @@ class Connection(asyncio.Protocol):
         self.headers: dict[bytes, bytes] = {}
         self.in_head, self.message_bytes = True, 0
         if not self.active:
-            self.deadline = self.loop.time() + HEAD_SECONDS
+            self.deadline = self.loop.time() + self.server.slow_seconds
 
     def on_url(self, url: bytes) -> None:
         """The target, or a part of it."""
@@ -142,7 +140,7 @@ class Connection(asyncio.Protocol):
             exchange.refusal = Refused(431, f"There are more than {HEADERS} headers")
             exchange.keep_alive = False
         self.current = exchange
-        self.deadline = self.message_began + BODY_SECONDS
+        self.deadline = self.message_began + self.server.slow_seconds
         if self.active:
             self.waiting.append(exchange)
         else:
@@ -183,7 +181,7 @@ class Connection(asyncio.Protocol):
         self.message_began += now - self.paused_at
         self.paused_at = None
         if self.current:
-            self.deadline = self.message_began + BODY_SECONDS + self.current.received / LEAST_SPEED
+            self.deadline = self.message_began + self.server.slow_seconds + self.current.received / LEAST_SPEED
         self.transport.resume_reading()
 
     def pause_reading(self) -> None:
@@ -217,7 +215,7 @@ class Connection(asyncio.Protocol):
     def watch_body(self, exchange: Exchange, size: int) -> None:
         """Bound what is held of a body, how slowly it may come, and what may come around it."""
         self.message_bytes += size
-        self.deadline = self.message_began + BODY_SECONDS + exchange.received / LEAST_SPEED
+        self.deadline = self.message_began + self.server.slow_seconds + exchange.received / LEAST_SPEED
         if exchange.buffered > HIGH_WATER:
             self.pause_reading()
             self.deadline = math.inf
@@ -272,11 +270,15 @@ class Connection(asyncio.Protocol):
 
 
 class Server:
-    """All connections, and who answers what comes in over them."""
+    """All connections, and who answers what comes in over them.
 
-    def __init__(self, handle: Handle, connection_limit: int) -> None:
+    `slow_seconds` is how long the head of a request may take, and the beginning of its body.
+    """
+
+    def __init__(self, handle: Handle, connection_limit: int, slow_seconds: float) -> None:
         self.handle = handle
         self.connection_limit = connection_limit
+        self.slow_seconds = slow_seconds
         self.connections: set[Connection] = set()
         self.stopping = False
         self.loop = asyncio.get_running_loop()

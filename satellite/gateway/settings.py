@@ -15,6 +15,7 @@ class GatewaySettings(msgspec.Struct, frozen=True):
 
     `hold_seconds`: how long a request may wait for a model server to come back when none can be reached.
     A good key is asked about again after `fresh_seconds`; while nobody answers, it is good for `stale_seconds`.
+    `slow_seconds`: how long a caller may take to send the head of a request, and to begin with its body.
     `held_limit`: how much all bodies of requests together may hold, in memory and on disk.
     `base_path`: what a proxy in front may leave before the paths. `tls_chain`, `tls_key`: PEM files, or nothing.
     """
@@ -31,6 +32,7 @@ class GatewaySettings(msgspec.Struct, frozen=True):
     hold_seconds: float
     stale_seconds: float
     fresh_seconds: float = 60.0
+    slow_seconds: float = 30.0
     held_limit: int = 1024 * 1024 * 1024
     base_path: str = ""
     tls_chain: str = ""

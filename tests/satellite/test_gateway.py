@@ -40,6 +40,8 @@ class Upstream:
         self.status = 200
         self.hold = False
         self.hang_up = False
+        self.break_off = False
+        self.answer = b'{"y":[1]}'
         self.started = threading.Event()
         self.thread = threading.Thread(target=lambda: asyncio.run(self.serve()), daemon=True)
         self.thread.start()
@@ -60,7 +62,13 @@ class Upstream:
                     await upstream.let_go.wait()
                 self.set_status(upstream.status)
                 self.set_header("Content-Type", "application/json")
-                self.finish(b'{"y":[1]}')
+                if upstream.break_off:
+                    self.set_header("Content-Length", len(upstream.answer) + 1)
+                    self.write(upstream.answer)
+                    await self.flush()
+                    self.request.connection.stream.close()
+                    return
+                self.finish(upstream.answer)
 
         app = tornado.web.Application([("/compute", Compute)], log_function=lambda _: None)
         server = tornado.httpserver.HTTPServer(app)

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
 from tests.satellite.contract_server import API_KEY, until
@@ -126,3 +127,48 @@ def test_bodies_share_a_bounded_room(house: Callable[..., House], upstream: Upst
         assert [one.result().status_code for one in large] == [200, 200]
     upstream.hold = False
     assert here.compute(content=b"x" * 1_200_000).status_code == 200
+
+
+def test_slow_callers_are_not_waited_for(house: Callable[..., House], upstream: Upstream) -> None:
+    here = house(slow_seconds=0.5)
+    silent = call(here)
+    dripping = call(here, POST + b"X-Drip: ")
+    stalled = call(here, POST + b"Content-Length: 1000\r\n\r\n{")
+    assert answer(silent) == b""
+    assert answer(dripping) == b""
+    assert statuses(answer(stalled)) == [408]
+    upstream.hold = True
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(here.compute)
+        until(lambda: upstream.seen)
+        with pytest.raises(TimeoutError):
+            waiting.result(2)
+        upstream.release()
+        assert waiting.result().status_code == 200, "a slow model is not a slow caller"
+
+
+def test_what_is_endless_around_a_body_is_not_read_for_ever(house: Callable[..., House]) -> None:
+    here = house()
+    trailers = POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"X-Trailer: 1\r\n" * 100_000
+    extensions = POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"1;" + b"a" * 2_000_000
+    for endless in (trailers, extensions):
+        assert statuses(answer(call(here, endless))) == [400]
+
+
+def test_an_answer_is_passed_on_as_the_caller_takes_it(house: Callable[..., House], upstream: Upstream) -> None:
+    here = house()
+    upstream.answer = b"x" * 50_000_000
+    connection = call(here, POST + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}")
+    until(lambda: upstream.seen)
+    assert here.gateway.process
+    until(lambda: connection.recv(1, socket.MSG_PEEK))
+    assert here.gateway.process.memory_info().rss < 150_000_000
+    told = answer(connection)
+    assert told.endswith(b"\r\n\r\n" + upstream.answer)
+
+
+def test_an_answer_that_breaks_off_is_not_taken_for_all_of_it(house: Callable[..., House], upstream: Upstream) -> None:
+    here = house()
+    upstream.answer, upstream.break_off = b"x" * 5_000_000, True
+    with pytest.raises(httpx.RemoteProtocolError):
+        here.compute()
