@@ -63,6 +63,11 @@ def requests_per_second(address: str, request: bytes, *, connections: int, numbe
     return number / (time.perf_counter() - started)
 
 
+def body_length(head: bytes) -> int:
+    """The length of the body that belongs to a head."""
+    return (_length(head) or len(head)) - len(head)
+
+
 def _place(address: str) -> tuple[str, int]:
     parts = urlsplit(address)
     return parts.hostname or "", parts.port or 80
