@@ -15,7 +15,7 @@ from luml_app.schemas.errors import LumlError
 
 _PARTS = {
     "server": ("sqlalchemy", "psycopg", "alembic", "panel"),
-    "satellite": ("docker", "uvicorn", "fnnx"),
+    "satellite": ("docker", "httptools", "fnnx"),
     "lab": ("jupyterlab",),
 }
 

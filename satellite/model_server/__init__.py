@@ -1,5 +1,5 @@
 """Serves one model over HTTP. Stands alone: it runs inside the model's own environment, which has no LUML in it.
 
 Start it as `python <this folder> --model … --host … --port …`; nothing here imports from outside this folder except
-uvicorn, uvloop, httptools, msgspec, numpy and fnnx, all of which the environment builder puts into every environment.
+uvloop, httptools, msgspec, numpy and fnnx, all of which the environment builder puts into every environment.
 """

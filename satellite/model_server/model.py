@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 TRACEBACK_LINES = 20
+Compute = Callable[[dict[str, Any], dict[str, str]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,7 @@ class LoadedModel:
     runtime: Any
     manifest: dict[str, Any]
     dtypes: dict[str, Any] = field(default_factory=dict)
+    run: Compute | None = None
 
     def check_json(self, dtype: str, value: Any) -> None:
         """Raise unless the value fits the JSON Schema of `dtype`."""
@@ -30,7 +33,7 @@ class LoadedModel:
 
     def compute(self, inputs: dict[str, Any], dynamic_attributes: dict[str, str]) -> dict[str, Any]:
         """Run the model on inputs that have been checked; whatever the model raises passes through."""
-        result: dict[str, Any] = self.runtime.compute(inputs, dynamic_attributes)
+        result: dict[str, Any] = (self.run or self.runtime.compute)(inputs, dynamic_attributes)
         return result
 
 
@@ -61,15 +64,22 @@ class ModelSlot:
         except BaseException as error:
             traceback.print_exc(file=sys.stderr)
             lines = "".join(traceback.format_exception(error)).splitlines()
-            self.error = "\n".join(lines[-TRACEBACK_LINES:])
-            self.state = "failed"
+            self.fail("\n".join(lines[-TRACEBACK_LINES:]))
         else:
             self.state = "ready"
+
+    def fail(self, error: str) -> None:
+        """There will be no model, and why."""
+        self.error = error
+        self.state = "failed"
 
 
 def load(path: Path) -> LoadedModel:
     """Open a `.luml` file or its folder with fnnx."""
     from fnnx.stable.v1 import Runtime
 
-    runtime = Runtime(str(path))
-    return LoadedModel(runtime, runtime.handler.manifest, runtime.handler.dtypes_manager.dtypes)
+    from .loaders import direct
+
+    runtime = Runtime(str(path.resolve()))
+    handler = runtime.handler
+    return LoadedModel(runtime, handler.manifest, handler.dtypes_manager.dtypes, direct(handler))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -14,6 +17,11 @@ class ServerSettings:
 
     `model` is a `.luml` file or the folder it was unpacked into. Port 0 takes a free one. `port_file`, if given, gets
     the port once the socket listens. `handover` is the folder with the model's secrets (see handover.py).
+
+    `workers` processes serve on one socket, each with the model in its memory. `queue` requests wait in each of them
+    at most; more are refused. A request that takes longer than `request_seconds` is given up (0: none is). One call
+    computes up to `batch_rows` rows of several requests (1: never), and a request waits up to `batch_delay_ms` for
+    others to join it.
     """
 
     model: Path
@@ -22,6 +30,11 @@ class ServerSettings:
     port_file: Path | None = None
     body_limit: int = 64 * 1024 * 1024
     handover: Path | None = None
+    workers: int = 1
+    queue: int = 256
+    request_seconds: float = 0.0
+    batch_rows: int = 1024
+    batch_delay_ms: float = 0.0
 
 
 def from_arguments(argv: list[str]) -> ServerSettings:
@@ -33,7 +46,23 @@ def from_arguments(argv: list[str]) -> ServerSettings:
     parser.add_argument("--port-file", type=Path, help="gets the port once the socket listens")
     parser.add_argument("--body-limit", type=int, default=64 * 1024 * 1024, help="largest request body in bytes")
     parser.add_argument("--handover", type=Path, help="the folder with the model's secrets")
+    parser.add_argument("--workers", type=at_least(1), default=1, help="processes, each with the model in its memory")
+    parser.add_argument("--queue", type=at_least(1), default=256, help="requests that may wait, for each worker")
+    parser.add_argument("--request-seconds", type=float, default=0.0, help="longest time of a request; 0 sets no limit")
+    parser.add_argument("--batch-rows", type=at_least(1), default=1024, help="most rows of a merged call, 1: never")
+    parser.add_argument("--batch-delay-ms", type=float, default=0.0, help="how long a request waits for others")
     return ServerSettings(**vars(parser.parse_args(argv)))
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """A whole number that is not smaller."""
+
+    def number(text: str) -> int:
+        if int(text) < least:
+            raise argparse.ArgumentTypeError(f"must be {least} or more")
+        return int(text)
+
+    return number
 
 
 def builder_arguments(argv: list[str]) -> tuple[str, Path]:
@@ -48,3 +77,16 @@ def builder_arguments(argv: list[str]) -> tuple[str, Path]:
 def builder_environment() -> dict[str, str]:
     """What uv sees: everything, unchanged."""
     return dict(os.environ)
+
+
+def add_to_environment(variables: Mapping[str, str]) -> None:
+    """Let the model see these variables."""
+    os.environ.update(variables)
+
+
+def share_processors(workers: int) -> None:
+    """Tell numerical libraries how many processors each worker has: with all of them each, they were in their way."""
+    if workers > 1:
+        each = max(1, len(os.sched_getaffinity(0)) // workers)
+        for name in THREAD_VARIABLES:
+            os.environ.setdefault(name, str(each))

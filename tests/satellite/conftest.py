@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from satellite.daemon import Daemon
 from satellite.settings import Settings, build_environment, inherited_environment
 from tests.satellite.contract_server import TOKEN, ContractServer
 from tests.satellite.models import write_model
+from tests.satellite.served import Serve, ServedModel
 
 
 @pytest.fixture(params=[True, False], ids=["ours", "plain-contract"])
@@ -62,3 +64,19 @@ def start_daemon(settings: Callable[..., Settings]) -> Iterator[Callable[..., Da
     yield start
     for daemon in daemons:
         daemon.stop()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Serves a model made of the given parts; the client's base is its address."""
+    started: list[ServedModel] = []
+
+    def start(*arguments: str, **options: Any) -> httpx.Client:
+        folder = tmp_path / f"served{len(started)}"
+        folder.mkdir()
+        started.append(ServedModel(folder, *arguments, **options))
+        return started[-1].client
+
+    yield start
+    for served in started:
+        assert served.stop() == 0

@@ -27,12 +27,13 @@ def active(server: ContractServer, deployment_id: str) -> str:
 
 
 def replicas_under(folder: Path) -> list[psutil.Process]:
-    """Processes of this machine that belong to a satellite's folder."""
+    """Processes of this machine that belong to a satellite's folder, without the children of one another."""
     found = []
-    for process in psutil.process_iter(["cmdline"]):
+    for process in psutil.process_iter(["cmdline", "ppid"]):
         if any(str(folder) in part for part in process.info["cmdline"] or []):
             found.append(process)
-    return found
+    pids = {process.pid for process in found}
+    return [process for process in found if process.info["ppid"] not in pids]
 
 
 def children() -> set[psutil.Process]:

@@ -202,9 +202,10 @@ def test_a_model_that_hangs_is_not_responding_and_comes_back(
     url = active(our_platform, deployment_id)
     (replica,) = replicas_under(tmp_path / "satellite")
 
-    replica.suspend()
+    (worker,) = replica.children()
+    worker.suspend()
     until(lambda: our_platform.status(deployment_id) == "not_responding")
-    replica.resume()
+    worker.resume()
 
     until(lambda: our_platform.status(deployment_id) == "active")
     assert compute(url, [1]).json() == {"y": [2.0]}
@@ -263,7 +264,7 @@ def test_sigterm_ends_everything(
     deployment_id = our_platform.deploy(our_platform.add_model(model))
     active(our_platform, deployment_id)
     family = psutil.Process(process.pid).children(recursive=True)
-    assert len(family) == 2  # the gateway and the replica
+    assert len(family) == 3  # the gateway, the replica and its worker
 
     process.send_signal(signal.SIGTERM)
 

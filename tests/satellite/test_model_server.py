@@ -4,66 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from satellite import model_server
 from satellite.model_server.command import listening_socket
-from tests.satellite.contract_server import until
-from tests.satellite.models import array, write_model
-
-Serve = Callable[..., httpx.Client]
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Serves a model made of the given parts; the client's base is its address."""
-    started: list[subprocess.Popen[bytes]] = []
-    clients: list[httpx.Client] = []
-
-    def start(
-        *arguments: str, ready: bool = True, variables: dict[str, str] | None = None, **parts: Any
-    ) -> httpx.Client:
-        path = write_model(tmp_path / f"{len(started)}.luml", **parts)
-        port = tmp_path / f"port{len(started)}"
-        command = [
-            sys.executable,
-            str(Path(model_server.__file__).parent),
-            "--model",
-            str(path),
-            "--port-file",
-            str(port),
-        ]
-        started.append(subprocess.Popen([*command, *arguments], cwd=tmp_path, env=variables))
-        client = httpx.Client(base_url=f"http://127.0.0.1:{until(lambda: port.exists() and port.read_text())}")
-        clients.append(client)
-        wanted = "ready" if ready else "failed"
-        until(lambda: status_of(client) == wanted)
-        return client
-
-    yield start
-    for client in clients:
-        client.close()
-    for process in started:
-        process.terminate()
-        assert process.wait(20) in {0, -15}
-
-
-def status_of(client: httpx.Client) -> str:
-    try:
-        return str(client.get("/healthz").json()["status"])
-    except httpx.TransportError:
-        return ""
-
-
-def compute(client: httpx.Client, inputs: Any, **more: Any) -> httpx.Response:
-    return client.post("/compute", json={"inputs": inputs, **more}, timeout=30)
+from tests.satellite.models import array
+from tests.satellite.served import Serve, compute
 
 
 def refusal(answer: httpx.Response) -> tuple[list[Any], str]:

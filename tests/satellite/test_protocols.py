@@ -15,9 +15,9 @@ import pytest
 from openapi_spec_validator import validate
 
 from tests.satellite.models import array
-from tests.satellite.test_model_server import Serve, compute, refusal, serve
+from tests.satellite.served import Serve, compute
+from tests.satellite.test_model_server import refusal
 
-__all__ = ["serve"]
 ARROW = "application/vnd.apache.arrow.stream"
 MIXED = [array("x"), array("n", "int64"), array("s", "string")]
 PARTS: dict[str, Any] = {
