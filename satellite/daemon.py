@@ -26,6 +26,7 @@ from satellite.rollout import Rollout
 from satellite.runtimes.choice import choose_runtime
 from satellite.runtimes.interface import Runtime
 from satellite.settings import Settings
+from satellite.sleeping import Sleeper
 
 log = logging.getLogger("satellite")
 
@@ -68,14 +69,15 @@ class Daemon:
         base_url = settings.base_url or gateway.url
         rollout = Rollout(settings, platform, runtime, gateway, base_url)
         reconciler = Reconciler(platform, runtime, rollout, settings.reconcile_seconds)
-        judge = Judge(reconciler)
+        judge, sleeper = Judge(reconciler), Sleeper(reconciler)
         worker = Worker(platform, reconciler, settings.lease_seconds, settings.poll_seconds, settings.workers)
-        self.closers.callback(self.quiet_down, rest, runtime, rollout, reconciler, judge, worker)
+        self.closers.callback(self.quiet_down, rest, runtime, rollout, reconciler, judge, sleeper, worker)
         self.pair(rest, base_url, capabilities(runtime.name, why, rollout.specs.parameters))
         runtime.watch(reconciler.wake.set)
         watch.start()
         reconciler.start()
         judge.start()
+        sleeper.start()
         worker.start()
         log.info("Serving at %s", base_url)
 
@@ -91,6 +93,7 @@ class Daemon:
         rollout: Rollout,
         reconciler: Reconciler,
         judge: Judge,
+        sleeper: Sleeper,
         worker: Worker,
     ) -> None:
         """Begin nothing new, cut short what is under way, and wait for it: only then may replicas be stopped."""
@@ -99,8 +102,9 @@ class Daemon:
         platform.close()
         runtime.interrupt()
         worker.join()
-        reconciler.join()
         judge.join()
+        sleeper.join()
+        reconciler.join()
         rollout.close()
 
     def pair(self, platform: RestPlatform, base_url: str, abilities: dict[str, Any]) -> None:

@@ -67,6 +67,9 @@ class Rollout:
         try:
             if deployment is None or deployment.desired != "running":
                 return self.withdraw(deployment_id, deployment, step)
+            if self.is_asleep(deployment):
+                self.remove(tuple(one.key for one in replicas))
+                return "active"
             return self.serve(deployment, step, replicas)
         except (Conflict, Gone) as error:
             log.info("Deployment %s: a report came too late: %s", deployment_id, error)
@@ -80,6 +83,8 @@ class Rollout:
         if deployment is None or deployment.desired != "running":
             told = deployment is None or (deployment.desired == "stopped" and self.known_stopped(deployment))
             return not replicas and route is None and told
+        if self.is_asleep(deployment):
+            return not replicas
         waits = not any(self.attempts.may_start(one.key) for one in step.start)
         if step.outcome == "active":
             routed = route is not None and route.backends == backends(step.serve)
@@ -129,6 +134,30 @@ class Rollout:
         counts = deployment.generation is not None and deployment.observed_generation is not None
         return refused or not counts or deployment.observed_generation == deployment.generation
 
+    def is_asleep(self, deployment: Deployment) -> bool:
+        """Whether it runs nothing until a request comes; what the platform wants anew is never slept over."""
+        route = self.routes.get(deployment.id)
+        return route is not None and route.state == "asleep" and self.may_sleep(deployment)
+
+    def may_sleep(self, deployment: Deployment) -> bool:
+        """Whether it may be without replicas: it is parked, nothing is being rolled out, and the platform has heard."""
+        idle = deployment.desired == "running" and self.serving_now(deployment).idle_seconds
+        return bool(idle) and len(deployment.targets) == 1 and self.known_active(deployment)
+
+    def put_to_sleep(self, deployment: Deployment, replicas: list[Replica]) -> None:
+        """Stop the replicas after the requests in hand; the next request wakes the deployment."""
+        version = self.route(deployment.id, Route("asleep", inference_url=self.inference_url(deployment.id)))
+        urls = [one.observed.url for one in replicas]
+        self.gateway.wait_for_routes(version, urls, self.settings.drain_seconds)
+        if self.is_asleep(deployment):
+            self.remove(tuple(one.key for one in replicas))
+
+    def wake_up(self, deployment_id: str) -> None:
+        """Somebody asks for a deployment that is asleep."""
+        route = self.routes.get(deployment_id)
+        if route and route.state == "asleep":
+            self.route(deployment_id, Route("starting", inference_url=route.inference_url))
+
     def withdraw(self, deployment_id: str, deployment: Deployment | None, step: Plan) -> Outcome:
         """Nothing of the deployment stays; then a deletion is confirmed."""
         self.route(deployment_id, None)
@@ -173,7 +202,7 @@ class Rollout:
         """
         for served in step.serve:
             self.attempts.forget(served.replica.key)
-        self.switch(deployment, step)
+        self.switch(deployment, step, replicas)
         self.remove(step.remove)
         for one in step.start:
             self.start_standby(deployment, one)
@@ -208,11 +237,12 @@ class Rollout:
         ready = any(replica.key == one.key and replica.ready for replica in replicas)
         return not ready and self.attempts.seconds_since(one.key) > self.specs.serving_now(deployment).ready_seconds
 
-    def switch(self, deployment: Deployment, step: Plan) -> None:
+    def switch(self, deployment: Deployment, step: Plan, replicas: list[Replica]) -> None:
         """Send requests to the new replica; stop the old ones when the gateway has no request in hand for them."""
         version = self.keep_route(deployment, step.serve, "starting")
         if step.retire:
-            self.gateway.wait_for_routes(version, self.settings.drain_seconds)
+            left = [one.observed.url for one in replicas if one.key in step.retire]
+            self.gateway.wait_for_routes(version, left, self.settings.drain_seconds)
             self.remove(step.retire)
 
     def start(self, deployment: Deployment, step: Plan) -> Outcome:

@@ -17,7 +17,7 @@ import msgspec
 from satellite.gateway import pages
 from satellite.gateway.access import PlatformSilent, Purpose
 from satellite.gateway.bodies import RETRY_SECONDS, drop, receive, too_large
-from satellite.gateway.dispatch import Answered, Gateway, Order
+from satellite.gateway.dispatch import Answered, Gateway, Hands, Order
 from satellite.gateway.exchange import JSON, Exchange, Header, Refused, TooSlow
 from satellite.gateway.log_stream import NDJSON, NotUnderstood, TooManyFollow, parse_question
 from satellite.gateway.metrics import CONTENT_TYPE as METRICS_TYPE
@@ -27,6 +27,7 @@ log = logging.getLogger("satellite.gateway")
 
 # A body of up to so many times the limit is read to its end for the sake of a readable refusal.
 PATIENCE = 4
+ACTIVITY_SECONDS = 2.0
 DEPLOYMENT = re.compile(r"/deployments/([0-9A-Za-z-]{1,64})(/.*)")
 MODEL = re.compile(r"/v2/models/([0-9A-Za-z-]{1,64})(/.*)?")
 INFER = re.compile(r"/v2/models/[^/]+(/versions/[^/]+)?/infer")
@@ -152,7 +153,7 @@ async def infer(visit: Visit) -> None:
         if exchange.announced > limit:
             raise too_large(limit)
         await require_key(visit)
-        gateway.ready_route(visit.deployment_id)
+        gateway.open_route(visit.deployment_id)
         body = await receive(exchange, gateway.budget, gateway.settings.routes.parent, limit)
     except TooSlow:
         raise
@@ -170,7 +171,7 @@ async def infer(visit: Visit) -> None:
 async def look_up(visit: Visit) -> None:
     """Pass on what the model server says of its model."""
     await require_key(visit)
-    visit.gateway.ready_route(visit.deployment_id)
+    visit.gateway.open_route(visit.deployment_id)
     await pass_on(visit, await visit.gateway.look_up(Order(visit.deployment_id, visit.rest, passed_headers(visit))))
 
 
@@ -234,11 +235,24 @@ async def deployments(visit: Visit) -> None:
     visit.exchange.respond(200, msgspec.json.encode(items))
 
 
-async def statistics(visit: Visit) -> None:
-    """`GET /statistics`, for the satellite itself: how each revision of each deployment has done lately."""
+def require_satellite(visit: Visit) -> None:
+    """Let through only the satellite itself, which knows its key."""
     given = visit.exchange.header(b"authorization").partition(" ")[2].strip()
     if not hmac.compare_digest(given.encode(), visit.gateway.settings.token.encode()):
         raise Refused(401, "This is for the satellite itself")
+
+
+async def activity(visit: Visit) -> None:
+    """`GET /activity`, for the satellite itself: which deployments are wanted although they sleep (the answer comes as
+    soon as there is one, else after a moment), and for how long each has had no request.
+    """
+    require_satellite(visit)
+    visit.exchange.respond(200, msgspec.json.encode(await visit.gateway.activity(ACTIVITY_SECONDS)))
+
+
+async def statistics(visit: Visit) -> None:
+    """`GET /statistics`, for the satellite itself: how each revision of each deployment has done lately."""
+    require_satellite(visit)
     told = {
         deployment: {revision: window.summary() for revision, window in windows.items()}
         for deployment, windows in visit.gateway.windows.items()
@@ -247,11 +261,15 @@ async def statistics(visit: Visit) -> None:
 
 
 async def health(visit: Visit) -> None:
-    """`GET /healthz`: alive, the version of its routes, and requests still with model servers that were replaced."""
-    gateway = visit.gateway
-    gateway.refresh()
-    version = gateway.reader.table.version
-    state = {"status": "ok", "routes_version": version, "draining": gateway.busy_elsewhere()}
+    """`GET /healthz`: alive."""
+    visit.exchange.respond(200, b'{"status":"ok"}')
+
+
+async def hands(visit: Visit) -> None:
+    """`GET /hands`, for the satellite itself: the version of the routes, and which model servers are busy."""
+    require_satellite(visit)
+    visit.gateway.refresh()
+    state = Hands(visit.gateway.reader.table.version, sorted(visit.gateway.in_hand))
     visit.exchange.respond(200, msgspec.json.encode(state))
 
 
@@ -286,7 +304,7 @@ async def openapi(visit: Visit) -> None:
     """The model's OpenAPI document, with the address and the key of its deployment."""
     await require_key(visit)
     gateway, exchange = visit.gateway, visit.exchange
-    route = gateway.ready_route(visit.deployment_id)
+    route = gateway.open_route(visit.deployment_id)
     answered = await gateway.look_up(Order(visit.deployment_id, "/openapi.json", passed_headers(visit)))
     body = bytearray()
     try:
@@ -324,6 +342,8 @@ async def logs(visit: Visit) -> None:
 
 
 READS: dict[str, Answer] = {
+    "/activity": activity,
+    "/hands": hands,
     "/deployments": deployments,
     "/healthz": health,
     "/metrics": metrics,

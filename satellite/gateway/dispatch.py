@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter, defaultdict
 from collections.abc import Coroutine
@@ -11,6 +12,7 @@ from functools import partial
 from typing import Any, get_args
 
 import httpx
+import msgspec
 
 from satellite.gateway.access import Access, PlatformSilent, Purpose
 from satellite.gateway.balancing import Balancer
@@ -28,6 +30,7 @@ LOOK_AGAIN_SECONDS = 0.05
 MIRRORED_AT_ONCE = 16
 READ_SECONDS = 10.0
 UNAVAILABLE = 503
+WAITING = {"starting": "The deployment is starting", "asleep": "The deployment is waking up"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,20 @@ class Order:
         headers = [(name, value + suffix if name == b"x-request-id" else value) for name, value in self.headers]
         body = self.body
         return request_head("POST" if body else "GET", self.path, body.size if body else None, headers)
+
+
+class Activity(msgspec.Struct):
+    """Deployments that are asleep and `wanted`, and how long (seconds) each has had no request: `idle`."""
+
+    wanted: list[str] = []
+    idle: dict[str, float] = {}
+
+
+class Hands(msgspec.Struct):
+    """The version of the route table that is used, and the addresses of the model servers with requests in hand."""
+
+    routes_version: int
+    busy: list[str]
 
 
 @dataclass(frozen=True)
@@ -89,6 +106,9 @@ class Gateway:
         self.metrics = Metrics(lambda: dict(self.waiting), lambda: self.budget.held)
         self.places: dict[str, Places] = defaultdict(Places)
         self.copies: set[asyncio.Task[None]] = set()
+        self.asked: dict[str, float] = {}
+        self.wanted: set[str] = set()
+        self.woken = asyncio.Event()
 
     def refresh(self) -> None:
         """Take over a new route table, and drop what belonged to routes that are gone."""
@@ -98,6 +118,7 @@ class Gateway:
             return
         routes = self.reader.table.routes
         self.upstreams.forget(urls(before.routes) - urls(routes))
+        self.note_sleepers(before.routes, routes)
         self.metrics.keep({name: {one.revision for one in route.backends} for name, route in routes.items()})
         for gone in before.routes.keys() - routes.keys():
             self.balancer.forget(gone)
@@ -126,6 +147,7 @@ class Gateway:
         if self.waiting[name] >= bounds.queue + bounds.concurrency:
             raise Refused(429, "Too many requests are waiting for this deployment", RETRY_SECONDS)
         self.waiting[name] += 1
+        self.asked[name] = time.monotonic()
         try:
             async with asyncio.timeout(bounds.seconds), places:
                 return await self.ask_somebody(order)
@@ -133,6 +155,7 @@ class Gateway:
             raise Refused(504, f"The model took longer than {bounds.seconds:g} s") from None
         finally:
             decrement(self.waiting, name)
+            self.asked[name] = time.monotonic()
 
     def bounds(self, deployment_id: str) -> Bounds:
         """The deployment's own bounds, or the gateway's where it has none."""
@@ -156,8 +179,8 @@ class Gateway:
         """
         deadline, deaths = time.monotonic() + self.settings.hold_seconds, 0
         while True:
-            route = self.ready_route(order.deployment_id)
-            trouble = "No model server of this deployment can be reached"
+            route = self.open_route(order.deployment_id)
+            trouble = WAITING.get(route.state, "No model server of this deployment can be reached")
             backends = self.balancer.order(order.deployment_id, route, self.in_hand)
             for backend in backends:
                 try:
@@ -244,22 +267,38 @@ class Gateway:
             windows[revision] = Window()
         return windows[revision]
 
-    def ready_route(self, deployment_id: str) -> Route:
-        """Where the deployment is served now."""
+    def open_route(self, deployment_id: str) -> Route:
+        """Where the deployment is served now, or will be in a moment; one that is asleep is woken by the question."""
         self.refresh()
         route = self.reader.table.routes.get(deployment_id)
         if route is None:
             raise Refused(404, "There is no such deployment here")
-        if route.state == "starting":
-            raise Refused(503, "The deployment is starting", RETRY_SECONDS)
         if route.state == "failed":
             raise Refused(503, "The deployment failed to start; its page on the platform says why")
+        if route.state == "asleep":
+            self.wanted.add(deployment_id)
+            self.woken.set()
         return route
 
-    def busy_elsewhere(self) -> int:
-        """Requests still with model servers that no route leads to any more."""
-        served = urls(self.reader.table.routes)
-        return sum(count for url, count in self.in_hand.items() if url not in served)
+    def note_sleepers(self, before: dict[str, Route], now: dict[str, Route]) -> None:
+        """A new table: who has got up is not to be woken, and who begins to serve has not been idle."""
+        self.wanted = {name for name in self.wanted if name in now and now[name].state == "asleep"}
+        for name, route in now.items():
+            if route.state == "ready" and (name not in before or before[name].state != "ready"):
+                self.asked[name] = time.monotonic()
+        for gone in before.keys() - now.keys():
+            self.asked.pop(gone, None)
+
+    async def activity(self, seconds: float) -> Activity:
+        """Who is wanted, who is idle, who is busy; where nobody is wanted, after so many seconds."""
+        if not self.wanted:
+            self.woken.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.woken.wait(), seconds)
+        self.refresh()
+        now = time.monotonic()
+        idle = {name: 0.0 if self.waiting[name] else now - at for name, at in self.asked.items()}
+        return Activity(sorted(self.wanted), idle)
 
 
 def urls(routes: dict[str, Route]) -> set[str]:

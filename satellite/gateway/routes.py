@@ -13,7 +13,8 @@ import msgspec
 
 from satellite.model_server.command import write_whole
 
-State = Literal["ready", "starting", "failed"]
+State = Literal["ready", "starting", "asleep", "failed"]
+"""While a deployment is starting, requests wait for it; one that is asleep is woken by them."""
 
 
 class Backend(msgspec.Struct, frozen=True):

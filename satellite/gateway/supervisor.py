@@ -8,12 +8,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Collection
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
 import psutil
 
 from satellite.gateway.__main__ import GRACE_SECONDS
+from satellite.gateway.dispatch import Activity, Hands
 from satellite.gateway.settings import GatewaySettings, GatewayState
 from satellite.gateway.stats import Summary
 
@@ -22,6 +25,9 @@ log = logging.getLogger("satellite.gateway")
 START_SECONDS = 30.0
 CHECK_SECONDS = 0.5
 COMMAND = [sys.executable, "-m", "satellite.gateway"]
+
+
+Told = TypeVar("Told")
 
 
 class GatewayFailed(Exception):  # noqa: N818
@@ -68,31 +74,41 @@ class GatewaySupervisor:
         self.settings.state.unlink(missing_ok=True)
         self.http.close()
 
-    def wait_for_routes(self, version: int, patience: float) -> None:
-        """Return once the gateway uses that version of the table and old replicas have no request in hand."""
+    def wait_for_routes(self, version: int, left: Collection[str | None], patience: float) -> None:
+        """Return once the gateway uses that version of the table and the model servers that it has `left` (their
+        addresses) have no request in hand.
+        """
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline and not self.stopping.is_set():
-            health = self.health()
-            if health and health["routes_version"] >= version and not health["draining"]:
+            hands = self.told("hands", Hands)
+            if hands and hands.routes_version >= version and not set(hands.busy).intersection(left):
                 return
             self.stopping.wait(0.05)
 
-    def health(self) -> dict[str, int] | None:
+    def health(self) -> dict[str, Any] | None:
         """What the gateway says of itself; None when it does not answer."""
         try:
-            answer: dict[str, int] = self.http.get(f"{self.url}/healthz").json()
+            answer: dict[str, Any] = self.http.get(f"{self.url}/healthz").json()
         except (httpx.HTTPError, ValueError):
             return None
         return answer
 
     def statistics(self) -> dict[str, dict[str, Summary]]:
         """How each revision of each deployment has done lately; nothing when the gateway does not answer."""
+        return self.told("statistics", dict[str, dict[str, Summary]]) or {}
+
+    def activity(self) -> Activity:
+        """Which deployments are wanted, and for how long each has had no request; answered after a moment."""
+        return self.told("activity", Activity) or Activity()
+
+    def told(self, what: str, kind: type[Told]) -> Told | None:
+        """What the gateway tells its satellite only; None when it does not answer."""
         headers = {"Authorization": f"Bearer {self.settings.token}"}
         try:
-            answer = self.http.get(f"{self.url}/statistics", headers=headers)
-            return msgspec.json.decode(answer.content, type=dict[str, dict[str, Summary]])
+            answer = self.http.get(f"{self.url}/{what}", headers=headers)
+            return msgspec.json.decode(answer.content, type=kind) if answer.is_success else None
         except (httpx.HTTPError, msgspec.MsgspecError):
-            return {}
+            return None
 
     def adopt(self) -> bool:
         """Keep a gateway of an earlier run if it was started with the same settings; end it otherwise."""

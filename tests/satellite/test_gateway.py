@@ -22,6 +22,7 @@ import tornado.netutil
 import tornado.web
 
 from satellite.daemon import gateway_settings
+from satellite.gateway.dispatch import Hands
 from satellite.gateway.routes import Backend, Route, RouteReader, RouteWriter
 from satellite.gateway.supervisor import COMMAND, GatewayFailed, GatewaySupervisor, give_input
 from satellite.settings import Settings, inherited_environment
@@ -98,7 +99,7 @@ class House:
         self.http = httpx.Client(base_url=gateway.url, timeout=20)
 
     def route(self, name: str, route: Route | None) -> None:
-        self.gateway.wait_for_routes(self.routes.set(name, route), 10)
+        self.gateway.wait_for_routes(self.routes.set(name, route), (), 10)
 
     def compute(self, name: str = "d1", headers: dict[str, str] = KEY, content: bytes = b"{}") -> httpx.Response:
         return self.http.post(f"/deployments/{name}/compute", content=content, headers=headers)
@@ -196,11 +197,12 @@ def test_callers_need_a_key(house: Callable[..., House], our_platform: ContractS
 
 
 def test_unknown_starting_and_failed_deployments(house: Callable[..., House]) -> None:
-    here = house()
+    here = house(hold_seconds=0.2)
     assert here.compute("nobody").status_code == 404
-    here.route("d2", Route("starting"))
-    answer = here.compute("d2")
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    for state in ("starting", "asleep"):
+        here.route("d2", Route(state))
+        answer = here.compute("d2")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
     here.route("d2", Route("failed"))
     answer = here.compute("d2")
     assert answer.status_code == 503
@@ -373,11 +375,35 @@ def test_requests_in_hand_are_drained(house: Callable[..., House], upstream: Ups
         waiting = pool.submit(here.compute)
         until(lambda: upstream.seen)
         version = here.routes.set("d1", None)
-        until(lambda: (here.gateway.health() or {})["routes_version"] == version)
-        assert (here.gateway.health() or {})["draining"] == 1
+        until(lambda: hands_of(here).routes_version == version)
+        assert hands_of(here).busy == [upstream.url]
         upstream.release()
         assert waiting.result().status_code == 200
-    until(lambda: (here.gateway.health() or {})["draining"] == 0)
+    until(lambda: hands_of(here).busy == [])
+    assert here.http.get("/hands", headers=KEY).status_code == 401
+    assert here.http.get("/activity", headers=KEY).status_code == 401
+
+
+def hands_of(here: House) -> Hands:
+    told = here.gateway.told("hands", Hands)
+    assert told
+    return told
+
+
+def test_who_sleeps_is_wanted_by_its_first_request_and_waited_for(
+    house: Callable[..., House], upstream: Upstream
+) -> None:
+    here = house(hold_seconds=20)
+    assert here.gateway.activity().wanted == []
+    here.route("d1", Route("asleep"))
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(here.compute)
+        until(lambda: here.gateway.activity().wanted == ["d1"])
+        here.route("d1", Route("starting"))
+        assert here.gateway.activity().wanted == []
+        here.route("d1", Route("ready", served_at(upstream.url)))
+        assert waiting.result().status_code == 200
+    assert here.gateway.activity().idle["d1"] < 10
 
 
 def test_no_token_in_the_gateways_environment(house: Callable[..., House]) -> None:

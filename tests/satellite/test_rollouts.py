@@ -198,3 +198,19 @@ def test_new_values_of_secrets_reach_what_runs(orbit: OrbitHandle, satellite: Sa
     orbit.client.secrets.update(*orbit.ids, secret, value="newest")
     until(lambda: other.compute(BODY["inputs"])["y"][0] == 6.0, 60, "the new value")
     assert {one.pid for one in replicas_under(satellite.data)} & replica, "no restart for what is handed to requests"
+
+
+def test_what_nobody_calls_sleeps_until_somebody_does(
+    satellite: Satellite, live: DeploymentHandle, platform: Platform
+) -> None:
+    live.update(parameters={"idle_seconds": 1}).wait(60)
+    until(lambda: serving(satellite) == 0, 60, "the sleep")
+    assert live.reload().data.status == "active"
+    assert live.compute(BODY["inputs"]) == {"y": [2.0, 4.0]}
+    assert serving(satellite) == 1
+    until(lambda: serving(satellite) == 0, 60, "the next sleep")
+    with load(live.url, platform.cast.alice.api_key, BODY) as callers:
+        until(lambda: callers.count() > 100, 60, "answers")
+    assert callers.failures == []
+    live.update(parameters={}).wait(60)
+    until(lambda: serving(satellite) == 1, what="the end of the sleeping revision's replica")
