@@ -141,7 +141,7 @@ class Rollout:
 
     def may_sleep(self, deployment: Deployment) -> bool:
         """Whether it may be without replicas: it is parked, nothing is being rolled out, and the platform has heard."""
-        idle = deployment.desired == "running" and self.serving_now(deployment).idle_seconds
+        idle = deployment.desired == "running" and self.specs.serving_now(deployment).idle_seconds
         return bool(idle) and len(deployment.targets) == 1 and self.known_active(deployment)
 
     def put_to_sleep(self, deployment: Deployment, replicas: list[Replica]) -> None:

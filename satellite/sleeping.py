@@ -52,7 +52,7 @@ class Sleeper:
             self.rollout.wake_up(deployment_id)
             self.reconciler.wake.set()
         for one in parked.values():
-            if activity.idle.get(one.id, 0.0) >= self.rollout.serving_now(one).idle_seconds:
+            if activity.idle.get(one.id, 0.0) >= self.rollout.specs.serving_now(one).idle_seconds:
                 self.reconciler.pool.submit(self.put_to_sleep, one)
         return bool(activity.wanted or activity.idle)
 
