@@ -7,13 +7,15 @@ from typing import Any, ClassVar
 import panel as pn
 
 from luml_app.schemas.deployments import Deployment
+from luml_app.schemas.errors import LumlError
 from luml_widgets import blocks as b
+from luml_widgets import deployment_verbs as verbs
 from luml_widgets import figures as f
 from luml_widgets import snippets, trial
 from luml_widgets.blocks import Block
 from luml_widgets.board import Board
 from luml_widgets.deployment_view import DeploymentView
-from luml_widgets.deployments import reason_of
+from luml_widgets.deployments import reason_of, state_of
 from luml_widgets.places import Places
 
 _POLL_MILLISECONDS = 3000
@@ -60,16 +62,16 @@ class DeploymentCard(Board[DeploymentView]):
         if one is None:
             return [b.head(" ", crumbs=crumbs)]
         model = {"text": one.artifact_name, "href": self.places.artifact(one.artifact_id, one.collection_id)}
-        note: list[Any] = [f.status(one.status), model, f"on {one.satellite_name}"]
+        note: list[Any] = [f.status(state_of(one)), model, f"on {one.satellite_name}"]
         note += [{"tags": one.tags}] if one.tags else []
-        actions = [b.menu("More", [b.action("Delete deployment", "ask_delete", tone="bad")], name="more")]
+        actions = [b.menu("More", verbs.actions(one), name="more")]
         heads = [b.head(one.name, crumbs=crumbs, note=[*note, f.identifier(one.id)], actions=actions)]
         return heads + ([b.prose(one.description)] if one.description else [])
 
     def content(self) -> list[Block]:
         """What is wrong, the trial, and the facts."""
         one: Deployment = self.store.deployment
-        left = [*_trouble(one), *self._trial(one)]
+        left = [*_trouble(one), *verbs.shares(one), *self._trial(one)]
         return [b.columns(left, _facts(one, self.places))]
 
     def _trial(self, one: Deployment) -> list[Block]:
@@ -118,6 +120,37 @@ class DeploymentCard(Board[DeploymentView]):
         """Turn between fields and JSON."""
         self.store.write_as_json(bool(on))
 
+    def do_verb(self, verb: Any) -> None:
+        """Start or restart it."""
+        if verb in {"start", "restart", "stop"}:
+            getattr(self.store.api.deployments, verb)(*self.store.ids, self.store.deployment_id)
+            self.store.load()
+
+    def do_ask_stop(self, _value: Any) -> None:
+        """Ask before nobody gets answers any more."""
+        name = self.store.deployment.name
+        text = f"{name} will be stopped; its callers get no answers until it is started again."
+        self.confirm(text, "Stop", "verb", "stop")
+
+    def do_promote(self, _value: Any) -> None:
+        """Let the new revision of a rollout take over."""
+        self.store.api.rollouts.update(*self.store.ids, self.store.deployment_id, weight=100)
+        self.store.load()
+
+    def do_ask_rollback(self, _value: Any) -> None:
+        """Show what going back changes, and ask."""
+        try:
+            told = self.store.earlier()
+        except LumlError as error:
+            self.tell("There is no way back.", error.message)
+            return
+        self.confirm(verbs.difference(told), "Roll back", "rollback", str(told.then.id))
+
+    def do_rollback(self, revision_id: Any) -> None:
+        """Go back to a revision."""
+        self.store.api.rollouts.rollback(*self.store.ids, self.store.deployment_id, revision_id=revision_id)
+        self.store.load()
+
     def do_ask_delete(self, _value: Any) -> None:
         """Ask before the deployment is taken down."""
         name = self.store.deployment.name
@@ -134,29 +167,44 @@ def _error(store: DeploymentView) -> str | None:
 
 
 def _trouble(one: Deployment) -> list[Block]:
-    if one.status == "pending":
-        return [b.notice("On its way.", "The satellite is getting the model ready; this page follows.", tone="info")]
-    if one.status == "deletion_pending":
-        return [b.notice("Being taken down.", "The satellite stops the model; this page follows.", tone="info")]
+    """What there is to know before anything else."""
+    if one.desired == "stopped" and one.status == "pending":
+        return [b.notice("Stopped.", "Nothing of it runs. Start it, and it serves again.", tone="info")]
+    if one.status in _ON_ITS_WAY:
+        return [b.notice(*_ON_ITS_WAY[one.status], tone="info")]
     if one.status == "not_responding":
         text = "The satellite cannot reach the model at the moment. It tries again by itself."
         return [b.notice("Not responding.", reason_of(one) or text, tone="warn")]
-    if one.status not in {"failed", "deletion_failed"}:
-        return []
-    title = "The deployment failed." if one.status == "failed" else "It could not be taken down."
-    said = str((one.error_message or {}).get("error") or "")
+    if one.status == "active":
+        title = "The new revision cannot be served; the one before goes on."
+        return _failure(one, title, tone="warn") if one.error_message else []
+    return _failure(one, "The deployment failed." if one.status == "failed" else "It could not be taken down.")
+
+
+_ON_ITS_WAY = {
+    "pending": ("On its way.", "The satellite is getting the model ready; this page follows."),
+    "deletion_pending": ("Being taken down.", "The satellite stops the model; this page follows."),
+}
+
+
+def _failure(one: Deployment, title: str, tone: str = "bad") -> list[Block]:
+    """Why, what to do about it, and what the satellite saw."""
+    told = one.error_message or {}
+    said, remedy = str(told.get("error") or ""), str(told.get("next_step") or "")
     text = reason_of(one) or "The satellite gave no reason; its log says more."
-    return [b.notice(title, text), *([b.code(said, "What the satellite saw")] if said else [])]
+    whole = f"{text.rstrip('.')}. {remedy}" if remedy else text
+    return [b.notice(title, whole, tone=tone), *([b.code(said, "What the satellite saw")] if said else [])]
 
 
 def _facts(one: Deployment, places: Places) -> list[Block]:
     url = {"copy": one.inference_url, "label": "address", "whole": True} if one.inference_url else f.MISSING
     facts: list[tuple[str, Any]] = [
-        ("Status", f.status(one.status)),
+        ("Status", f.status(state_of(one))),
         ("Address", url),
         ("Model", {"text": one.artifact_name, "href": places.artifact(one.artifact_id, one.collection_id)}),
         ("Satellite", one.satellite_name),
         ("Revision", f.number(one.revision.number)),
+        *([("Follows", f"{one.follows.track}, {one.follows.stage}")] if one.follows else []),
         ("Digest", f.identifier(one.revision.digest, "sha256")),
         ("Created by", one.created_by_user or f.MISSING),
         ("Created", f.moment(one.created_at)),

@@ -8,7 +8,7 @@ from typing import Any
 import param
 
 from luml_app.schemas.artifacts import ArtifactDetails
-from luml_app.schemas.errors import LumlError
+from luml_app.schemas.errors import Conflict, LumlError
 from luml_widgets import inference, members, trial
 from luml_widgets.board import Store
 
@@ -36,7 +36,11 @@ class DeploymentView(Store):
     @property
     def settled(self) -> bool:
         """Whether the status is one that does not change by itself soon."""
-        return self.deployment is None or self.deployment.status not in {"pending", "deletion_pending"}
+        one = self.deployment
+        if one is None:
+            return True
+        told = one.observed_generation == one.generation and not one.rollout
+        return told and (one.desired == "stopped" or one.status not in {"pending", "deletion_pending"})
 
     @property
     def body(self) -> dict[str, Any]:
@@ -70,6 +74,21 @@ class DeploymentView(Store):
             self.param.update(asking=False, answer=None, refusal=error.message)
         else:
             self.param.update(asking=False, answer=answer)
+
+    def earlier(self) -> Any:
+        """What going back would change; the revision is that of a rollout under way, else the one that served before.
+
+        Raises LumlError when there is none.
+        """
+        one, revisions = self.deployment, self.api.revisions
+        here = (*self.ids, self.deployment_id)
+        if one.rollout:
+            return revisions.difference(*here, one.targets[0].revision.id)
+        page = revisions.list(*here, limit=100)
+        held = (r for r in page.items if r.number < one.revision.number and r.served_at and not r.problem)
+        if (found := next(held, None)) is None:
+            raise Conflict("No earlier revision of this deployment has served.")
+        return revisions.difference(*here, found.id)
 
     def write_as_json(self, on: bool) -> None:
         """Turn between one field per input and one text of JSON."""

@@ -54,10 +54,10 @@ class DeploymentTable(Board[Deployments]):
         return [self._choices(store), deployments_table(self._wanted(store), self.places, busy=store.loading)]
 
     def _wanted(self, store: Any) -> list[Deployment]:
-        return [one for one in store.deployments if store.wanted in {"", one.status}]
+        return [one for one in store.deployments if store.wanted in {"", state_of(one)}]
 
     def _choices(self, store: Any) -> Block:
-        counts = Counter(one.status for one in store.deployments)
+        counts = Counter(state_of(one) for one in store.deployments)
         choices = [b.choice(f"All {len(store.deployments)}", "only", "", active=not store.wanted)]
         choices += [
             b.choice(f"{status.replace('_', ' ').capitalize()} {count}", "only", status, active=store.wanted == status)
@@ -90,7 +90,7 @@ def _row(one: Deployment, places: Places) -> Block:
     model = {"text": one.artifact_name, "href": places.artifact(one.artifact_id, one.collection_id), "quiet": True}
     cells = [
         {"text": one.name, "href": href, "title": one.description},
-        f.status(one.status, reason_of(one)),
+        f.status(state_of(one), reason_of(one)),
         model,
         {"text": one.satellite_name, "quiet": True},
         f.number(one.revision.number),
@@ -98,6 +98,13 @@ def _row(one: Deployment, places: Places) -> Block:
         f.moment(one.created_at),
     ]
     return b.row(one.id, cells, href=href)
+
+
+def state_of(one: Deployment) -> str:
+    """How a deployment is, in the words that people use: "stopped" is what somebody wants, no status of its own."""
+    if one.desired == "stopped" and one.status in {"pending", "not_responding", "failed"}:
+        return "stopped"
+    return "rolling_out" if one.status == "active" and one.rollout and not one.error_message else one.status
 
 
 def reason_of(one: Deployment) -> str | None:

@@ -109,6 +109,8 @@ STATUS_TONES = {
     "deletion_pending": "idle",
     "pending_deletion": "idle",
     "inactive": "idle",
+    "stopped": "idle",
+    "rolling_out": "info",
     "not_responding": "warn",
     "failed": "bad",
     "error": "bad",

@@ -82,7 +82,7 @@ class Outpost:
         created = api.satellites.create(*place.path, name=name)
         self.id = created.satellite.id
         self.own = connect(created.api_key)
-        able = {"deploy": {"version": 1, "supported_variants": ["pyfunc"]}}
+        able = {"deploy": {"version": 1, "supported_variants": ["pyfunc"], "rollouts": 1}}
         self.own.agent.pair(base_url="http://127.0.0.1:9", capabilities=able)
 
     def deploy(self, artifact: Artifact, name: str, **report: Any) -> Deployment:

@@ -223,3 +223,37 @@ def test_a_deployment_is_deleted_after_asking(
     board.act("delete", None)
     assert alices.deployments.list(*here.path)[0].status == "deletion_pending"
     assert "Being taken down." in text_of(board)
+
+
+def test_a_rollout_is_shown_and_led_on_and_back(
+    seen: Any, alices: Any, here: Place, collection: UUID, outpost: Outpost
+) -> None:
+    board = card(seen, alices, here, collection, outpost, "http://127.0.0.1:9/compute")
+    one = alices.deployments.list(*here.path)[0]
+    alices.revisions.create(*here.path, one.id, env_variables={"MOOD": "glad"}, rollout={"weight": 5})
+    board.store.load()
+    assert "95 %" in text_of(board)
+    assert "rolling out" in text_of(board)
+    board.act("ask_rollback", None)
+    assert "env_variables.MOOD: 'glad' → None" in text_of(board)
+    board.act("promote", None)
+    assert "stands by" in text_of(board)
+    outpost.own.agent.update_deployment(one.id, status="active", generation=3)
+    board.act("ask_rollback", None)
+    back = alices.revisions.list(*here.path, one.id).items[-1]
+    board.act("rollback", str(back.id))
+    assert alices.deployments.get(*here.path, one.id).revision.number == 1
+
+
+def test_a_deployment_is_stopped_after_asking_and_started_again(
+    seen: Any, alices: Any, here: Place, collection: UUID, outpost: Outpost
+) -> None:
+    board = card(seen, alices, here, collection, outpost, "http://127.0.0.1:9/compute")
+    board.act("ask_stop", None)
+    assert "Are you sure?" in text_of(board)
+    board.act("verb", "stop")
+    assert "Stopped." in text_of(board)
+    board.act("verb", "start")
+    assert alices.deployments.list(*here.path)[0].desired == "running"
+    board.act("ask_rollback", None)
+    assert "No earlier revision" in text_of(board)
