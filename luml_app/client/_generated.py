@@ -2720,14 +2720,14 @@ class Events(Group):
         organization_id: Id,
         *,
         orbit: Id | None = None,
+        order: Literal["asc", "desc"] = "desc",
+        limit: int = 50,
+        cursor: str | None = None,
         actor: str | None = None,
         action: str | None = None,
         object_id: Id | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-        order: Literal["asc", "desc"] = "desc",
-        limit: int = 50,
-        cursor: str | None = None,
     ) -> Page[Event]:
         """The events of an organization.
 
@@ -2743,14 +2743,14 @@ class Events(Group):
                 path={"organization_id": organization_id},
                 query={
                     "orbit": orbit,
+                    "order": order,
+                    "limit": limit,
+                    "cursor": cursor,
                     "actor": actor,
                     "action": action,
                     "object_id": object_id,
                     "since": since,
                     "until": until,
-                    "order": order,
-                    "limit": limit,
-                    "cursor": cursor,
                 },
             )
         )
@@ -2760,14 +2760,14 @@ class Events(Group):
         organization_id: Id,
         orbit_id: Id,
         *,
+        order: Literal["asc", "desc"] = "desc",
+        limit: int = 50,
+        cursor: str | None = None,
         actor: str | None = None,
         action: str | None = None,
         object_id: Id | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-        order: Literal["asc", "desc"] = "desc",
-        limit: int = 50,
-        cursor: str | None = None,
     ) -> Page[Event]:
         """The events of an orbit; filters as for the organization's."""
         return self._send(
@@ -2778,14 +2778,14 @@ class Events(Group):
                 Page[Event],
                 path={"organization_id": organization_id, "orbit_id": orbit_id},
                 query={
+                    "order": order,
+                    "limit": limit,
+                    "cursor": cursor,
                     "actor": actor,
                     "action": action,
                     "object_id": object_id,
                     "since": since,
                     "until": until,
-                    "order": order,
-                    "limit": limit,
-                    "cursor": cursor,
                 },
             )
         )
@@ -5594,14 +5594,14 @@ class AsyncEvents(AsyncGroup):
         organization_id: Id,
         *,
         orbit: Id | None = None,
+        order: Literal["asc", "desc"] = "desc",
+        limit: int = 50,
+        cursor: str | None = None,
         actor: str | None = None,
         action: str | None = None,
         object_id: Id | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-        order: Literal["asc", "desc"] = "desc",
-        limit: int = 50,
-        cursor: str | None = None,
     ) -> Page[Event]:
         """The events of an organization.
 
@@ -5617,14 +5617,14 @@ class AsyncEvents(AsyncGroup):
                 path={"organization_id": organization_id},
                 query={
                     "orbit": orbit,
+                    "order": order,
+                    "limit": limit,
+                    "cursor": cursor,
                     "actor": actor,
                     "action": action,
                     "object_id": object_id,
                     "since": since,
                     "until": until,
-                    "order": order,
-                    "limit": limit,
-                    "cursor": cursor,
                 },
             )
         )
@@ -5634,14 +5634,14 @@ class AsyncEvents(AsyncGroup):
         organization_id: Id,
         orbit_id: Id,
         *,
+        order: Literal["asc", "desc"] = "desc",
+        limit: int = 50,
+        cursor: str | None = None,
         actor: str | None = None,
         action: str | None = None,
         object_id: Id | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-        order: Literal["asc", "desc"] = "desc",
-        limit: int = 50,
-        cursor: str | None = None,
     ) -> Page[Event]:
         """The events of an orbit; filters as for the organization's."""
         return await self._send(
@@ -5652,14 +5652,14 @@ class AsyncEvents(AsyncGroup):
                 Page[Event],
                 path={"organization_id": organization_id, "orbit_id": orbit_id},
                 query={
+                    "order": order,
+                    "limit": limit,
+                    "cursor": cursor,
                     "actor": actor,
                     "action": action,
                     "object_id": object_id,
                     "since": since,
                     "until": until,
-                    "order": order,
-                    "limit": limit,
-                    "cursor": cursor,
                 },
             )
         )

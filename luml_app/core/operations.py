@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from luml_app.core.permissions import is_permission
 from luml_app.core.throttle import Throttle
@@ -108,7 +108,8 @@ def operation(
 ) -> Callable[[Function], Function]:
     """Declare a method as an operation: ``@operation("POST /v1/…/collections", needs="collection:create")``.
 
-    Names in the path are path parameters, `body` is the JSON body, all others are query parameters.
+    Names in the path are path parameters, `body` is the JSON body, all others are query parameters. Those that several
+    operations share are a `TypedDict`, unpacked: ``**filters: Unpack[EventFilters]``; each may be left out.
     Raises ValueError at import for a permission that is not in the table.
     """
     if needs is not None and not is_permission(needs):
@@ -158,9 +159,7 @@ def _read_declaration(
     resource: type[Resource], verb: str, function: Callable[..., Any], method: str, path: str, facts: dict[str, Any]
 ) -> Operation:
     hints = get_type_hints(function, include_extras=True)
-    parameters = [
-        p.replace(annotation=hints[p.name]) for p in list(inspect.signature(function).parameters.values())[1:]
-    ]
+    parameters = _parameters(function, hints)
     in_path = set(_PATH_PARAMETER.findall(path))
     return Operation(
         name=f"{resource.name}.{verb}",
@@ -174,3 +173,18 @@ def _read_declaration(
         returns=None if hints.get("return") is type(None) else hints.get("return"),
         **facts,
     )
+
+
+def _parameters(function: Callable[..., Any], hints: dict[str, Any]) -> list[inspect.Parameter]:
+    """The parameters with their types, but for `self`; an unpacked dictionary stands for those that it names."""
+    found: list[inspect.Parameter] = []
+    for parameter in list(inspect.signature(function).parameters.values())[1:]:
+        if parameter.kind is parameter.VAR_KEYWORD:
+            (shared,) = get_args(hints[parameter.name])
+            found += [
+                inspect.Parameter(name, parameter.KEYWORD_ONLY, default=None, annotation=hint)
+                for name, hint in get_type_hints(shared, include_extras=True).items()
+            ]
+        else:
+            found.append(parameter.replace(annotation=hints[parameter.name]))
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
 from sqlalchemy import delete, func, or_, select, text
@@ -43,6 +43,18 @@ def prune_events(errand: Errand) -> int:
     return total
 
 
+class EventFilters(TypedDict):
+    """Which events: those of one actor (id or name), one object, an action or the beginning of one (`artifact.`), from
+    `since` on and before `until`.
+    """
+
+    actor: str | None
+    action: str | None
+    object_id: UUID | None
+    since: Moment | None
+    until: Moment | None
+
+
 class Events(Resource):
     """Who did what to which object: the audit log of an organization, and of an orbit."""
 
@@ -50,85 +62,53 @@ class Events(Resource):
     def list(
         self,
         orbit: UUID | None = None,
-        actor: str | None = None,
-        action: str | None = None,
-        object_id: UUID | None = None,
-        since: Moment | None = None,
-        until: Moment | None = None,
         order: SortOrder = "desc",
         limit: Many = 50,
         cursor: str | None = None,
+        **filters: Unpack[EventFilters],
     ) -> Page[Event]:
         """The events of an organization.
 
         Filters: one `orbit`, one `actor` (id or name), one object, an `action` or the beginning of one (`artifact.`),
         from `since` on and before `until`.
         """
-        return self._page(orbit, actor, action, object_id, since, until, order, limit, cursor)
+        return self._page(orbit, filters, order, limit, cursor)
 
     @operation(f"GET {_ORGANIZATION}/events/export", needs="event:list", streams=True)
     def export(
-        self,
-        orbit: UUID | None = None,
-        actor: str | None = None,
-        action: str | None = None,
-        object_id: UUID | None = None,
-        since: Moment | None = None,
-        until: Moment | None = None,
-        cursor: str | None = None,
+        self, orbit: UUID | None = None, cursor: str | None = None, **filters: Unpack[EventFilters]
     ) -> Page[Event]:
         """The events of an organization, oldest first, as JSON lines; filters as for the list."""
-        return self._page(orbit, actor, action, object_id, since, until, "asc", _AT_ONCE, cursor)
+        return self._page(orbit, filters, "asc", _AT_ONCE, cursor)
 
     @operation(f"GET {_ORBIT}/events", needs="event:list")
     def list_in_orbit(
         self,
-        actor: str | None = None,
-        action: str | None = None,
-        object_id: UUID | None = None,
-        since: Moment | None = None,
-        until: Moment | None = None,
         order: SortOrder = "desc",
         limit: Many = 50,
         cursor: str | None = None,
+        **filters: Unpack[EventFilters],
     ) -> Page[Event]:
         """The events of an orbit; filters as for the organization's."""
-        return self._page(self.scope.orbit_id, actor, action, object_id, since, until, order, limit, cursor)
+        return self._page(self.scope.orbit_id, filters, order, limit, cursor)
 
     @operation(f"GET {_ORBIT}/events/export", needs="event:list", streams=True)
-    def export_of_orbit(
-        self,
-        actor: str | None = None,
-        action: str | None = None,
-        object_id: UUID | None = None,
-        since: Moment | None = None,
-        until: Moment | None = None,
-        cursor: str | None = None,
-    ) -> Page[Event]:
+    def export_of_orbit(self, cursor: str | None = None, **filters: Unpack[EventFilters]) -> Page[Event]:
         """The events of an orbit, oldest first, as JSON lines; filters as for the list."""
-        return self._page(self.scope.orbit_id, actor, action, object_id, since, until, "asc", _AT_ONCE, cursor)
+        return self._page(self.scope.orbit_id, filters, "asc", _AT_ONCE, cursor)
 
     def _page(
-        self,
-        orbit: UUID | None,
-        actor: str | None,
-        action: str | None,
-        object_id: UUID | None,
-        since: Any,
-        until: Any,
-        order: SortOrder,
-        limit: int,
-        cursor: str | None,
+        self, orbit: UUID | None, filters: EventFilters, order: SortOrder, limit: int, cursor: str | None
     ) -> Page[Event]:
         ev = t.events.c
         wanted = (
             ev.organization_id == self.scope.organization_id,
             *((ev.orbit_id == orbit,) if orbit else ()),
-            *((_is_actor(actor),) if actor else ()),
-            *((func.starts_with(ev.action, action),) if action else ()),
-            *((ev.object_id == object_id,) if object_id else ()),
-            *((ev.at >= since,) if since else ()),
-            *((ev.at < until,) if until else ()),
+            *((_is_actor(filters["actor"]),) if filters["actor"] else ()),
+            *((func.starts_with(ev.action, filters["action"]),) if filters["action"] else ()),
+            *((ev.object_id == filters["object_id"],) if filters["object_id"] else ()),
+            *((ev.at >= filters["since"],) if filters["since"] else ()),
+            *((ev.at < filters["until"],) if filters["until"] else ()),
         )
         rows, following = fetch_page(
             self.db,
@@ -138,7 +118,7 @@ class Events(Resource):
             order=order,
             limit=limit,
             cursor=cursor,
-            mark=("events", self.scope.organization_id, orbit, actor, action, object_id, since, until),
+            mark=("events", self.scope.organization_id, orbit, *filters.values()),
         )
         return Page(items=[event_of(row) for row in rows], cursor=following)
 

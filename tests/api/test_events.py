@@ -169,15 +169,15 @@ class TestExport:
     ) -> None:
         """The first page is taken, then the key is deleted: the answer breaks off, and does not look complete."""
         calls = iter(range(100))
-        call = stage.house.service.call
+        attempt = stage.house.service.attempt
 
-        def revoke_after_the_first(request: Request) -> Any:
+        def revoke_after_the_first(request: Request, *answer: Any) -> Any:
             if next(calls) == 1:
                 with stage.house.database.write() as db:
                     db.execute(delete(t.api_keys).where(t.api_keys.c.user_id == stage.cast.alice.id))
-            return call(request)
+            return attempt(request, *answer)
 
-        stage.house.service.call = revoke_after_the_first  # type: ignore[method-assign]
+        stage.house.service.attempt = revoke_after_the_first  # type: ignore[method-assign]
         with pytest.raises(httpx.RemoteProtocolError):
             self.lines(server, stage, f"/v1/organizations/{stage.path()[0]}/events/export")
 
