@@ -1,4 +1,4 @@
-"""`python -m satellite`: the composition root. Settings come from the environment."""
+"""`python -m satellite [VERB]`: the composition root. Settings come from the environment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import sys
 import threading
 from types import FrameType
 
-from satellite.daemon import AlreadyRunning, Daemon
+from satellite.commands import NOT_RUNNING, parser, perform
+from satellite.control import AlreadyRunning, NotRunning
+from satellite.daemon import Daemon
 from satellite.gateway.supervisor import GatewayFailed
 from satellite.platform import Unauthorized
 from satellite.runtimes.interface import RuntimeFailure, Unknown
@@ -44,8 +46,20 @@ def refuse(message: str) -> int:
     return 1
 
 
-def main() -> int:
-    """Read settings, log to standard error, run."""
+def main(argv: list[str] | None = None) -> int:
+    """Perform a verb; without one, run: read settings, log to standard error, serve."""
+    options = parser().parse_args(argv)
+    if options.verb in {None, "run"}:
+        return run_from_environment()
+    try:
+        return perform(options)
+    except NotRunning as error:
+        print(error, file=sys.stderr)
+        return NOT_RUNNING
+
+
+def run_from_environment() -> int:
+    """Run until told to stop; returns the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import threading
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 from urllib.parse import urlsplit
 
 from satellite.capabilities import capabilities
+from satellite.control import DataFolder
 from satellite.gateway.settings import GatewaySettings
 from satellite.gateway.supervisor import GatewaySupervisor
 from satellite.jobs import Worker
@@ -34,15 +32,12 @@ FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
 
 
-class AlreadyRunning(Exception):  # noqa: N818
-    """Another satellite works in the same data folder."""
-
-
 class Daemon:
     """One satellite. `start` returns when it is paired and listening for jobs; `stop` leaves nothing behind."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.data = DataFolder(settings.data)
         self.stopping = threading.Event()
         self.closers = contextlib.ExitStack()
 
@@ -52,7 +47,7 @@ class Daemon:
         Raises AlreadyRunning, Unauthorized, GatewayFailed and RuntimeFailure (no runtime works here).
         """
         settings = self.settings
-        self.closers.enter_context(only_one(settings.data))
+        self.closers.enter_context(self.data.only_one())
         bare, why = choose_runtime(settings)
         log.info("Runtime: %s (%s)", bare.name, why)
         rest = RestPlatform(settings.platform_url, settings.token)
@@ -68,17 +63,19 @@ class Daemon:
         gateway.start()
         base_url = settings.base_url or gateway.url
         rollout = Rollout(settings, platform, runtime, gateway, base_url)
-        reconciler = Reconciler(platform, runtime, rollout, settings.reconcile_seconds)
+        reconciler = Reconciler(platform, runtime, rollout, settings.reconcile_seconds, self.data.is_draining)
         judge, sleeper = Judge(reconciler), Sleeper(reconciler)
-        worker = Worker(platform, reconciler, settings.lease_seconds, settings.poll_seconds, settings.workers)
+        patience = (settings.lease_seconds, settings.poll_seconds)
+        worker = Worker(platform, reconciler, *patience, settings.workers, self.data)
         self.closers.callback(self.quiet_down, rest, runtime, rollout, reconciler, judge, sleeper, worker)
-        self.pair(rest, base_url, capabilities(runtime.name, why, rollout.specs.parameters))
+        satellite_id = self.pair(rest, base_url, capabilities(runtime.name, why, rollout.specs.parameters))
         runtime.watch(reconciler.wake.set)
         watch.start()
         reconciler.start()
         judge.start()
         sleeper.start()
         worker.start()
+        self.data.announce(satellite_id, settings.platform_url, base_url, runtime.name, why)
         log.info("Serving at %s", base_url)
 
     def stop(self) -> None:
@@ -107,20 +104,21 @@ class Daemon:
         reconciler.join()
         rollout.close()
 
-    def pair(self, platform: RestPlatform, base_url: str, abilities: dict[str, Any]) -> None:
-        """Announce the satellite, as often as it takes; only a key that is refused is final."""
+    def pair(self, platform: RestPlatform, base_url: str, abilities: dict[str, Any]) -> str:
+        """Announce the satellite, as often as it takes, and return its id; only a key that is refused is final."""
         pause = FIRST_PAUSE
         while not self.stopping.is_set():
             try:
                 satellite_id = platform.pair(base_url, abilities, self.settings.slug)
                 log.info("Paired with %s as %s", self.settings.platform_url, satellite_id)
-                return
+                return satellite_id
             except Unauthorized:
                 raise
             except (PlatformAway, PlatformError) as error:
                 log.warning("Cannot pair yet: %s", error)
                 self.stopping.wait(pause)
                 pause = min(LONGEST_PAUSE, pause * 2)
+        return ""
 
 
 def gateway_settings(settings: Settings) -> GatewaySettings:
@@ -144,15 +142,3 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         fresh_seconds=settings.fresh_seconds,
         slow_seconds=settings.slow_seconds,
     )
-
-
-@contextlib.contextmanager
-def only_one(data: Path) -> Iterator[TextIO]:
-    """Hold the data folder; raises AlreadyRunning. The lock ends with the process, however that ends."""
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (data / "satellite.lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AlreadyRunning(f"Another satellite is running in {data}") from None
-        yield handle

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+from satellite.control import DataFolder
 from satellite.plan import Outcome
 from satellite.platform import Conflict, Gone, Platform, PlatformAway, PlatformError, Task
 from satellite.reconciler import Reconciler
@@ -24,12 +25,19 @@ class Worker:
     """One thread that listens for jobs, and a few that do them; never two at once for one deployment."""
 
     def __init__(
-        self, platform: Platform, reconciler: Reconciler, lease_seconds: float, poll_seconds: float, workers: int
+        self,
+        platform: Platform,
+        reconciler: Reconciler,
+        lease_seconds: float,
+        poll_seconds: float,
+        workers: int,
+        data: DataFolder,
     ) -> None:
         self.platform = platform
         self.reconciler = reconciler
         self.lease_seconds = lease_seconds
         self.poll_seconds = poll_seconds
+        self.data = data
         self.stopping = threading.Event()
         self.busy: set[str] = set()
         self.lock = threading.Lock()
@@ -53,6 +61,9 @@ class Worker:
         """Ask for pending jobs; the platform holds its answer back until there is one."""
         pause = IDLE_SECONDS
         while not self.stopping.is_set():
+            if self.data.is_draining():
+                self.stopping.wait(IDLE_SECONDS)
+                continue
             try:
                 taken = self.take(self.platform.tasks("pending", self.poll_seconds))
                 pause = IDLE_SECONDS
@@ -74,7 +85,7 @@ class Worker:
         """Hand jobs to free workers; returns how many."""
         taken = 0
         for task in tasks:
-            if self.stopping.is_set() or not self.reserve(task.deployment_id):
+            if self.stopping.is_set() or self.data.is_draining() or not self.reserve(task.deployment_id):
                 continue
             while not self.free.acquire(timeout=0.5):
                 if self.stopping.is_set():
@@ -89,6 +100,7 @@ class Worker:
             if deployment_id in self.busy:
                 return False
             self.busy.add(deployment_id)
+            self.data.note_jobs(len(self.busy))
             return True
 
     def run(self, task: Task) -> None:
@@ -104,6 +116,7 @@ class Worker:
         finally:
             with self.lock:
                 self.busy.discard(task.deployment_id)
+                self.data.note_jobs(len(self.busy))
             self.free.release()
 
     def perform(self, task: Task) -> None:

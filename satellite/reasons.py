@@ -108,10 +108,6 @@ ENVIRONMENT_FAILED = Reason(
     "The model's Python environment could not be built",
     "The builder's last lines are below; most often a package has no wheel for this machine and cannot be compiled.",
 )
-IMAGE_MISSING = Reason(
-    "The model image is missing and cannot be made",
-    "Start the satellite again to have it built; `luml satellite doctor` says what is lacking.",
-)
 BASE_IMAGE_MISSING = Reason(
     "The base image is not on the engine and cannot be pulled",
     "Set SATELLITE_BASE_IMAGE to an image with Python that is there, or SATELLITE_REGISTRY_USER and "
@@ -129,10 +125,6 @@ PORT_TAKEN = Reason(
 NO_GPU = Reason(
     "The engine cannot give the model a GPU",
     "Install the NVIDIA container toolkit on the satellite's machine, or deploy with `gpus` 0.",
-)
-MEMORY_TOO_SMALL = Reason(
-    "The memory limit is smaller than the engine allows",
-    "Raise `memory_mib` of the deployment.",
 )
 NOT_STARTED = Reason(
     "The replica could not be started",
@@ -163,13 +155,10 @@ ENGINE_SAYS = (
     (("port is already allocated", "address already in use"), PORT_TAKEN),
     (("could not select device driver", "nvidia-container"), NO_GPU),
     (("no space left",), DISK_FULL),
-    (("minimum memory limit",), MEMORY_TOO_SMALL),
-    (("no such image",), IMAGE_MISSING),
 )
 TRACEBACK_ENDS = (
     (("memoryerror", "std::bad_alloc"), OUT_OF_MEMORY),
     (("modulenotfounderror",), MODULE_MISSING),
-    (("keyerror: 'luml_",), VARIABLE_MISSING),
     (("no space left on device",), DISK_FULL),
 )
 Table = tuple[tuple[tuple[str, ...], Reason], ...]
@@ -191,8 +180,11 @@ def of_engine(words: str) -> Reason:
 
 
 def of_load(traceback: str) -> Reason:
-    """Why a model did not load, from the last line of its traceback."""
-    return first_said(TRACEBACK_ENDS, traceback.strip().rpartition("\n")[2]) or MODEL_FAILED
+    """Why a model did not load, from the end of its traceback."""
+    last = traceback.strip().rpartition("\n")[2]
+    if last.startswith("KeyError") and "<frozen os>" in traceback:
+        return VARIABLE_MISSING
+    return first_said(TRACEBACK_ENDS, last) or MODEL_FAILED
 
 
 def of_ending(ending: Ending | None, printed: str) -> Reason:

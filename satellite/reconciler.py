@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from satellite.deployments import Deployment
@@ -24,11 +25,19 @@ THREADS = 8
 class Reconciler:
     """The loop over all deployments, and `converge` for one of them, which jobs call, too."""
 
-    def __init__(self, platform: Platform, runtime: Runtime, rollout: Rollout, interval: float) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        runtime: Runtime,
+        rollout: Rollout,
+        interval: float,
+        draining: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.platform = platform
         self.runtime = runtime
         self.rollout = rollout
         self.interval = interval
+        self.draining = draining
         self.wake = threading.Event()
         self.stopping = threading.Event()
         self.locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -76,6 +85,9 @@ class Reconciler:
         seen = {item.deployment_id for item in observed} | set(self.rollout.routes.table.routes)
         desired = {deployment.id: deployment for deployment in self.platform.deployments()}
         self.latest = desired
+        if self.draining():
+            # What serves goes on and is kept alive; a deployment that is new here waits.
+            desired = {name: deployment for name, deployment in desired.items() if name in seen}
         # What waits since the last round for a free thread need not wait twice.
         for deployment_id in (seen | desired.keys()) - self.waiting.copy():
             self.waiting.add(deployment_id)

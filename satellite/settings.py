@@ -88,6 +88,8 @@ class Settings:
     image: str = "luml-model-server"
     base_image: str = "python:3.11-slim"
     docker_host: str = ""
+    registry_user: str = ""
+    registry_password: str = field(default="", repr=False)
     wheelhouse: Path | None = None
     cache_bytes: int = 50 * 1024 * MIB
     environment_bytes: int = 50 * 1024 * MIB
@@ -96,6 +98,13 @@ class Settings:
     limits: Limits = Limits()
     inherited: Mapping[str, str] = field(default_factory=dict, repr=False)
     build: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def registry_login(self) -> dict[str, str] | None:
+        """How the engine signs in where the base image is; None: as Docker's own configuration says."""
+        if not self.registry_user:
+            return None
+        return {"username": self.registry_user, "password": self.registry_password}
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
@@ -113,7 +122,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         platform_url=address(env),
         token=needed(env, "SATELLITE_TOKEN", "the key that was shown when the satellite was created"),
-        data=Path(env.get("SATELLITE_DATA") or default_data(env)),
+        data=data_folder(env),
         runtime=runtime,  # type: ignore[arg-type]  # checked above
         slug=env.get("SATELLITE_SLUG"),
         gateway_host=env.get("SATELLITE_HOST", "127.0.0.1"),
@@ -132,6 +141,8 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         image=env.get("SATELLITE_IMAGE", "luml-model-server"),
         base_image=env.get("SATELLITE_BASE_IMAGE", "python:3.11-slim"),
         docker_host=env.get("DOCKER_HOST", ""),
+        registry_user=env.get("SATELLITE_REGISTRY_USER", ""),
+        registry_password=env.get("SATELLITE_REGISTRY_PASSWORD", ""),
         wheelhouse=Path(wheelhouse) if wheelhouse else None,
         cache_bytes=int(number(env, "SATELLITE_CACHE_GIB", 50) * 1024 * MIB),
         environment_bytes=int(number(env, "SATELLITE_ENVIRONMENTS_GIB", 50) * 1024 * MIB),
@@ -145,6 +156,12 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         inherited=inherited_environment(env),
         build=build_environment(env),
     )
+
+
+def data_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """Where the satellite keeps everything; needs no other setting."""
+    env = os.environ if environment is None else environment
+    return Path(env.get("SATELLITE_DATA") or default_data(env))
 
 
 def needed(env: Mapping[str, str], name: str, meaning: str) -> str:

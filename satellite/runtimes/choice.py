@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from satellite.machine import Machine
 from satellite.reasons import RUNTIME_MISSING
 from satellite.runtimes.interface import Runtime, RuntimeFailure
 from satellite.runtimes.process import ProcessRuntime
@@ -19,6 +20,22 @@ def choose_runtime(settings: Settings) -> tuple[Runtime, str]:
     if settings.runtime == "docker":
         raise RuntimeFailure(RUNTIME_MISSING, reason)
     return process, f"models run as processes of this machine, because {reason}"
+
+
+def docker_image(settings: Settings) -> tuple[str, str, Machine]:
+    """The engine's version, how it stands with the model image, and what there is to give to models.
+
+    Looks and makes nothing. Raises RuntimeFailure and Unknown when there is no engine to ask.
+    """
+    try:
+        from satellite.runtimes.docker import DockerRuntime
+    except ImportError as error:
+        raise RuntimeFailure(RUNTIME_MISSING, "the Docker SDK is not installed (pip install docker)") from error
+    runtime = DockerRuntime(settings)
+    try:
+        return runtime.version(), runtime.image_state(), runtime.machine()
+    finally:
+        runtime.close(stop_replicas=False)
 
 
 def docker_runtime(settings: Settings) -> tuple[Runtime | None, str]:

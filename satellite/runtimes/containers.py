@@ -37,7 +37,7 @@ def container_name(satellite: str, key: str) -> str:
 def replica_container(
     spec: ReplicaSpec, satellite: str, image: str, python: str, environment: Path, handover: Path
 ) -> dict[str, Any]:
-    """The arguments of `containers.run` for one replica.
+    """The arguments of `containers.create` for one replica.
 
     `python` is the interpreter inside the container, `environment` the folder on this machine that it was built in,
     `handover` the one with the replica's secrets. Nothing of what is returned is secret: `docker inspect` shows it all.
@@ -114,7 +114,7 @@ def builder_container(
     build: Mapping[str, str],
     wheelhouse: Path | None = None,
 ) -> dict[str, Any]:
-    """The arguments of `containers.run` for the one-shot container that builds an environment.
+    """The arguments of `containers.create` for the one-shot container that builds an environment.
 
     Packages may run code of their own while they are installed, so it sees one folder only, `environment`, and runs
     as its `owner` (uid:gid). `build` are this machine's package index settings; they pass through unchanged, but for

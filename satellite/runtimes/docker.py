@@ -75,18 +75,35 @@ class DockerRuntime:
 
     def available(self) -> tuple[bool, str]:
         """Whether an engine answers on this machine and has, or can make, the model image."""
-        if self.settings.docker_host and not self.settings.docker_host.startswith("unix://"):
-            return False, f"the engine at {self.settings.docker_host} is on another machine and cannot mount our files"
         try:
-            with engine():
-                version = self.client().version()["Version"]
-        except Unknown:
-            return False, f"no Docker engine answers at {self.settings.docker_host or 'the usual socket'}"
+            version = self.version()
+        except Unknown as error:
+            return False, str(error)
         try:
             self.ensure_image()
         except (RuntimeFailure, Unknown) as error:
             return False, f"Docker {version} answers, but the model image cannot be made: {error}"
         return True, f"Docker {version} answers and the model image is there"
+
+    def version(self) -> str:
+        """The engine's version. Raises Unknown, with a clause that says why there is none that could be used."""
+        host = self.settings.docker_host
+        if host and not host.startswith("unix://"):
+            raise Unknown(f"the engine at {host} is on another machine and cannot mount our files")
+        try:
+            with engine():
+                return str(self.client().version()["Version"])
+        except Unknown as error:
+            raise Unknown(f"no Docker engine answers at {host or 'the usual socket'}") from error
+
+    def image_state(self) -> str:
+        """Whether the model image is there, or can be built from a base that is. Raises Unknown."""
+        images = self.client().images
+        for name, state in ((self.tag, "there"), (self.settings.base_image, "can be built")):
+            with engine(), contextlib.suppress(docker.errors.ImageNotFound):
+                images.get(name)
+                return state
+        return "needs a base image that is not there yet"
 
     def machine(self) -> Machine:
         """The engine's part of the machine; GPUs only where the engine has the means to hand them on."""
@@ -139,7 +156,7 @@ class DockerRuntime:
             images.get(base)
             return
         try:
-            images.pull(base)
+            images.pull(base, auth_config=self.settings.registry_login)
         except (docker.errors.APIError, requests.exceptions.RequestException) as error:
             raise RuntimeFailure(reasons.BASE_IMAGE_MISSING, f"{base}: {error}") from error
 
@@ -160,11 +177,29 @@ class DockerRuntime:
     def run(self, key: str, arguments: dict[str, Any]) -> None:
         """Start the container of a replica, or leave nothing of it. Raises RuntimeFailure."""
         try:
-            with engine():
-                self.client().containers.run(**arguments)
+            self.launch(arguments)
         except docker.errors.APIError as error:
             self.ensure_absent(key)
             raise RuntimeFailure(reasons.of_engine(explanation(error)), explanation(error)) from error
+
+    def launch(self, arguments: dict[str, Any]) -> Any:
+        """Create and start a container of the model image. Raises RuntimeFailure, Unknown and the SDK's APIError.
+
+        The SDK's own `run` would pull an image that somebody has removed, and who knows from whom; ours is made anew.
+        """
+        containers = self.client().containers
+        with engine():
+            try:
+                container = containers.create(**arguments)
+            except docker.errors.ImageNotFound:
+                self.ensure_image()
+                container = containers.create(**arguments)
+            try:
+                container.start()
+            except docker.errors.APIError:
+                container.remove(force=True, v=True)
+                raise
+        return container
 
     def ensure_absent(self, key: str) -> None:
         """Stop the container, first politely, and remove it."""
@@ -289,8 +324,7 @@ class DockerRuntime:
             f"{os.getuid()}:{os.getgid()}", self.settings.build, self.settings.wheelhouse,
         )  # fmt: skip
         try:
-            with engine():
-                container = self.client().containers.run(**arguments)
+            container = self.launch(arguments)
         except docker.errors.APIError as error:
             raise BuildFailed(explanation(error)) from error
         with engine(), removed_at_the_end(container):

@@ -29,6 +29,7 @@ from satellite.model_server import environment as environments
 from satellite.model_server.command import write_whole
 from satellite.reasons import Ending
 from satellite.runtimes import process_output
+from satellite.runtimes.confinement import confine
 from satellite.runtimes.handover import Handovers, handover_folder
 from satellite.runtimes.interface import Observed, Phase, Printed, ReplicaSpec, RuntimeFailure, Unknown
 from satellite.settings import Settings
@@ -100,6 +101,7 @@ class ProcessRuntime:
         write_record(folder, record)
         with self.handovers.given(spec.key, spec.secrets, spec.attributes) as handover:
             child = self.start(command(python, spec, folder, handover), folder, self.variables(spec))
+        confine(child.pid, spec.limits, spec.key)
         with self.lock:
             self.children[spec.key] = child
         write_record(folder, Record(**{**asdict(record), "pid": child.pid}))

@@ -40,6 +40,7 @@ class ContractServer:
         self.finished: list[str] = []
         self.rounds = 0
         self.lose_leases = False
+        self.bucket_status = 200
         self.started = threading.Event()
         self.port = 0
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -254,7 +255,15 @@ class Artifact(Base):
 
 class Secret(Base):
     def get(self, secret_id: str) -> None:
+        if secret_id not in self.state.secrets:
+            self.refuse(404, "There is no such secret.")
+            return
         self.answer({"id": secret_id, "value": self.state.secrets[secret_id]})
+
+
+class Health(tornado.web.RequestHandler):
+    def get(self) -> None:
+        self.finish({"status": "ok"})
 
 
 class Access(Base):
@@ -271,6 +280,9 @@ class Bucket(Base):
             self.refuse(400, "a signed URL wants no key")
 
     def get(self, artifact_id: str) -> None:
+        if self.state.bucket_status != 200:
+            self.refuse(self.state.bucket_status, "the bucket does not want to")
+            return
         self.state.downloads += 1
         self.finish(self.state.files[artifact_id])
 
@@ -287,5 +299,6 @@ def application(state: ContractServer) -> tornado.web.Application:
     if state.extras:
         routes.append((f"{api}/tasks/([^/]+)/renew", Renew))
     return tornado.web.Application(
-        [(pattern, handler, shared) for pattern, handler in routes], log_function=lambda handler: None
+        [("/healthz", Health)] + [(pattern, handler, shared) for pattern, handler in routes],
+        log_function=lambda handler: None,
     )

@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from satellite.attempts import Attempts
-from satellite.daemon import AlreadyRunning, Daemon
+from satellite.control import AlreadyRunning
+from satellite.daemon import Daemon
 from satellite.platform import Unauthorized
 from satellite.settings import SettingsError, from_environment
 from tests.satellite.contract_server import TOKEN, ContractServer, until

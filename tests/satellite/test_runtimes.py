@@ -14,11 +14,12 @@ import httpx
 import psutil
 import pytest
 
-from satellite import bundle
+from satellite import bundle, reasons
 from satellite.health import Prober
+from satellite.reasons import Reason
 from satellite.runtimes.interface import Observed, ReplicaSpec, Runtime, RuntimeFailure
 from satellite.runtimes.process import ProcessRuntime
-from satellite.settings import Settings, build_environment, inherited_environment
+from satellite.settings import MIB, Limits, Settings, build_environment, inherited_environment
 from tests.satellite.contract_server import until
 from tests.satellite.engine import BASE_IMAGE, missing, need_engine
 from tests.satellite.models import write_model
@@ -173,6 +174,31 @@ def test_secrets_are_taken_out_of_what_a_model_prints(runtime: Runtime, spec: Sp
     url_when(runtime, replica.key)
     assert "connecting with •••" in until(lambda: runtime.logs(replica.key, 10))
     assert runtime.hide_secrets(replica.key, "no: hush-variable") == "no: •••"
+
+
+def test_a_replica_gets_no_more_memory_than_it_may_have(runtime: Runtime, spec: Spec) -> None:
+    limits = Limits(memory=256 * MIB, cpus=1.0)
+    replica = spec(warmup="self.held = np.ones(100 * 2**20)", limits=limits)  # 800 MiB
+    runtime.ensure_running(replica)
+
+    def ended() -> Reason | None:
+        seen = observed(runtime, replica.key)
+        if seen and seen.url and (health := PROBER.health(seen.url)).state == "failed":
+            return reasons.of_load(health.error)
+        return (ending := runtime.ending(replica.key)) and reasons.of_ending(ending, runtime.logs(replica.key, 5))
+
+    assert until(ended, 60) is reasons.OUT_OF_MEMORY
+
+
+def test_a_replica_gets_no_more_processors_than_it_may_have(runtime: Runtime, spec: Spec) -> None:
+    expression = "{'y': np.array([float(len(os.sched_getaffinity(0)))])}"
+    replica = spec(expression, limits=Limits(cpus=1.0))
+    runtime.ensure_running(replica)
+    url = url_when(runtime, replica.key)
+    if runtime.name == "process":
+        assert compute(url, [1]) == {"y": [1.0]}
+    else:
+        assert runtime.find(replica.key).attrs["HostConfig"]["NanoCpus"] == 1e9  # type: ignore[attr-defined]
 
 
 def test_nothing_that_was_handed_over_outlives_its_replica(runtime: Runtime, spec: Spec) -> None:
