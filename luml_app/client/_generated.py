@@ -2462,8 +2462,9 @@ class Rollouts(Group):
         revision_id: Id | None = None,
         why: str | None = None,
     ) -> Deployment:
-        """Go back: to the named revision, else to the stable one of a rollout under way, else to the one that served
-        before. What serves now goes on until that is ready.
+        """Go back to an earlier revision; what serves now goes on until that is ready.
+
+        That is the named one, else the stable one of a rollout under way, else the one that served before.
         """
         return self._send(
             Call(
@@ -5334,8 +5335,9 @@ class AsyncRollouts(AsyncGroup):
         revision_id: Id | None = None,
         why: str | None = None,
     ) -> Deployment:
-        """Go back: to the named revision, else to the stable one of a rollout under way, else to the one that served
-        before. What serves now goes on until that is ready.
+        """Go back to an earlier revision; what serves now goes on until that is ready.
+
+        That is the named one, else the stable one of a rollout under way, else the one that served before.
         """
         return await self._send(
             Call(

@@ -47,8 +47,9 @@ class Rollouts(Resource):
 
     @operation(f"POST {_ONE}/rollback", needs="deployment:update")
     def rollback(self, body: Rollback) -> Deployment:
-        """Go back: to the named revision, else to the stable one of a rollout under way, else to the one that served
-        before. What serves now goes on until that is ready.
+        """Go back to an earlier revision; what serves now goes on until that is ready.
+
+        That is the named one, else the stable one of a rollout under way, else the one that served before.
         """
         one = self.scope.row(t.deployments)
         check_alive(one)
