@@ -28,7 +28,7 @@ PORT_TAKEN = 3
 BACKLOG = 512
 # Files that are no callers' connections: those to model servers, spooled bodies, the interpreter's own.
 OTHER_FILES = 512
-MOST_FILES = 65_536
+MOST_FILES = 16_384
 
 
 async def serve(settings: GatewaySettings, listener: socket.socket, certificate: Certificate | None) -> None:

@@ -154,7 +154,7 @@ async def infer(visit: Visit) -> None:
             raise too_large(limit)
         await require_key(visit)
         gateway.open_route(visit.deployment_id)
-        body = await receive(exchange, gateway.budget, gateway.settings.routes.parent, limit)
+        body = await receive(exchange, gateway.budget, gateway.folder, limit)
     except TooSlow:
         raise
     except Refused:

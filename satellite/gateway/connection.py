@@ -27,7 +27,7 @@ HEADERS = 256
 # What chunks and trailers may weigh beside the body they carry.
 OVERHEAD_BYTES = 1024 * 1024
 OVERHEAD_FACTOR = 8
-HIGH_WATER = 256 * 1024
+HIGH_WATER = 64 * 1024
 # After the last answer, what is still under way is read for so long, and no more than so much of it: hanging up on a
 # caller who is still sending resets the connection, and the answer is lost.
 LINGER_SECONDS = 5.0

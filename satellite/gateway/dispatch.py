@@ -86,6 +86,7 @@ class Gateway:
 
     def __init__(self, settings: GatewaySettings) -> None:
         self.settings = settings
+        self.folder = settings.routes.parent
         self.reader = RouteReader(settings.routes)
         self.platform = httpx.AsyncClient(
             base_url=f"{settings.platform_url}/satellites/v1/",
@@ -268,9 +269,14 @@ class Gateway:
         return windows[revision]
 
     def open_route(self, deployment_id: str) -> Route:
-        """Where the deployment is served now, or will be in a moment; one that is asleep is woken by the question."""
-        self.refresh()
+        """Where the deployment is served now, or will be in a moment; one that is asleep is woken by the question.
+
+        The table is looked at every few milliseconds anyway: here only where it does not have what is wanted.
+        """
         route = self.reader.table.routes.get(deployment_id)
+        if route is None or route.state != "ready":
+            self.refresh()
+            route = self.reader.table.routes.get(deployment_id)
         if route is None:
             raise Refused(404, "There is no such deployment here")
         if route.state == "failed":
