@@ -17,7 +17,7 @@ ELEMENT_TYPES = {
     "bool": np.bool_, "boolean": np.bool_, "string": np.str_, "str": np.str_,
 }  # fmt: skip
 # What an array of texts may weigh in memory.
-TEXT_BYTES = 1024 * 1024 * 1024
+TEXT_BYTES = 512 * 1024 * 1024
 NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 

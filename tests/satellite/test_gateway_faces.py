@@ -14,11 +14,11 @@ import pytest
 from satellite.gateway.routes import Backend, Route
 from tests.satellite.contract_server import ContractServer, until
 from tests.satellite.models import array
+from tests.satellite.served import Serve
 from tests.satellite.test_gateway import DIGEST, KEY, House, Upstream, house, more_upstreams, served_at, upstream
-from tests.satellite.test_model_server import Serve, serve
 from tests.satellite.test_protocols import ARROW, stream, table_of, tensor
 
-__all__ = ["house", "more_upstreams", "serve", "upstream"]
+__all__ = ["house", "more_upstreams", "upstream"]
 AT = "/deployments/d2"
 
 

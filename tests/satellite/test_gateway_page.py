@@ -12,9 +12,8 @@ import pytest
 from tests.satellite.contract_server import API_KEY
 from tests.satellite.test_gateway import House, house, more_upstreams, upstream
 from tests.satellite.test_gateway_faces import served
-from tests.satellite.test_model_server import serve
 
-__all__ = ["house", "more_upstreams", "serve", "served", "upstream"]
+__all__ = ["house", "more_upstreams", "served", "upstream"]
 
 
 @pytest.fixture
