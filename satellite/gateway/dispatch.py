@@ -165,7 +165,10 @@ class Gateway:
         return Bounds(route.concurrency or ours.concurrency, queue, route.request_seconds or ours.request_seconds)
 
     async def look_up(self, order: Order) -> Answered:
-        """Read something from a model server; that has a place of its own, beside the requests to the model."""
+        """Read something from a model server, now or not at all: readers have no place in the queue of the model."""
+        route = self.open_route(order.deployment_id)
+        if route.state in WAITING:
+            raise Refused(503, WAITING[route.state], RETRY_SECONDS)
         try:
             async with asyncio.timeout(READ_SECONDS):
                 return await self.ask_somebody(order)
