@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from luml_app.packaging.archive import Archive
-from luml_app.packaging.errors import ArchiveError
+from luml_app.packaging.errors import PackagingError
+from luml_app.packaging.mlflow_models import FOLDER as MLFLOW_FOLDER
+from luml_app.packaging.mlflow_models import MLMODEL, convert
+from luml_app.packaging.patches import patch_names
+from satellite.generations import current_manifest, current_ops, current_variant
 from satellite.model_server.environment import EnvironmentSpec, spec_of
 
 # Older files lack these; fnnx of their day wants them all the same.
@@ -23,26 +28,63 @@ class NotAModel(Exception):  # noqa: N818
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Write the members of a model file below `folder`, an empty one. Links and devices are left out.
+    """Write the members of a model file below `folder`, an empty one, in today's form. Links and devices are left out.
 
-    Raises NotAModel when it is no tar, when a member's path is unsafe or used twice, or when it lacks what every
-    model has.
+    A tar of an MLflow model folder becomes a model on the way. Raises NotAModel when the file is no tar, when a
+    member's path is unsafe or used twice, or when it lacks what every model has.
     """
     try:
         opened = Archive(archive, max_members=MAX_MEMBERS)
-    except ArchiveError as error:
+        documents, places = contents(opened)
+    except PackagingError as error:
         raise NotAModel(f"The artifact is not a model file: {error}") from error
-    missing = [name for name in NEEDED if name not in opened.index]
-    if missing:
-        raise NotAModel(f"The artifact is not a model: {', '.join(missing)} is missing")
     with archive.open("rb") as source:
-        for name, (offset, size) in opened.index.items():
-            write_member(source, offset, size, folder / name)
+        for name, target in places.items():
+            offset, size = opened.index[name]
+            write_member(source, offset, size, folder / target)
+    for name, content in documents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+        (folder / name).chmod(0o644)
     for subfolder in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
         subfolder.chmod(0o755)
-    for name, empty in OPTIONAL.items():
-        if name not in opened.index:
-            (folder / name).write_text(json.dumps(empty))
+
+
+def contents(opened: Archive) -> tuple[dict[str, bytes], dict[str, str]]:
+    """What an unpacked model consists of: documents to write, and where each of the other members goes."""
+    missing = [name for name in NEEDED if name not in opened.index]
+    if not missing:
+        documents = current_documents(opened)
+        replaced = {*documents, *patch_names(opened.index)}
+        return documents, {name: name for name in opened.index if name not in replaced}
+    if (root := mlflow_root(opened)) is None:
+        raise NotAModel(f"The artifact is not a model: {', '.join(missing)} is missing")
+    inside = [name for name in opened.index if name.startswith(root)]
+    model = convert(lambda name: opened.read(root + name) if root + name in opened.index else None)
+    return model.documents, {name: f"{MLFLOW_FOLDER}/{name.removeprefix(root)}" for name in inside}
+
+
+def mlflow_root(opened: Archive) -> str | None:
+    """Where in an archive an MLflow model folder lies: at the root, or in the one folder that was packed."""
+    roots = sorted(
+        (name.removesuffix(MLMODEL) for name in opened.index if re.fullmatch(r"(.*/)?MLmodel", name)), key=len
+    )
+    return roots[0] if roots else None
+
+
+def current_documents(opened: Archive) -> dict[str, bytes]:
+    """The JSON members of a model in today's form; raises NotAModel for what cannot be understood."""
+    try:
+        variant = opened.read_json("variant_config.json")
+        documents = {
+            "manifest.json": current_manifest(opened.manifest, variant),
+            "variant_config.json": current_variant(variant),
+            "ops.json": current_ops(opened.read_json("ops.json")),
+            **{name: empty for name, empty in OPTIONAL.items() if name not in opened.index},
+        }
+    except (TypeError, AttributeError, KeyError) as error:
+        raise NotAModel(f"The artifact's manifest, ops or variant_config cannot be understood: {error}") from error
+    return {name: json.dumps(document).encode() for name, document in documents.items()}
 
 
 def write_member(source: BinaryIO, offset: int, size: int, target: Path) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from luml_app.packaging.datasets import save_dataset
     from luml_app.packaging.errors import PackagingError
     from luml_app.packaging.experiments import Experiment
+    from luml_app.packaging.mlflow_models import save_mlflow_model
     from luml_app.packaging.models import save_model
     from luml_app.packaging.reading import read_artifact
 
@@ -26,6 +27,7 @@ _HOMES = {
     "SavedArtifact": "artifact",
     "read_artifact": "reading",
     "save_dataset": "datasets",
+    "save_mlflow_model": "mlflow_models",
     "save_model": "models",
 }
 
@@ -38,6 +40,7 @@ __all__ = [
     "SavedArtifact",
     "read_artifact",
     "save_dataset",
+    "save_mlflow_model",
     "save_model",
 ]
 
