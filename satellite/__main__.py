@@ -13,6 +13,7 @@ from satellite.control import AlreadyRunning, NotRunning
 from satellite.daemon import Daemon
 from satellite.gateway.supervisor import GatewayFailed
 from satellite.platform import Unauthorized
+from satellite.privacy import keep_memory_private
 from satellite.runtimes.interface import RuntimeFailure, Unknown
 from satellite.settings import Settings, SettingsError, from_environment
 
@@ -25,6 +26,7 @@ def run(settings: Settings) -> int:
         stop.set()
         daemon.stopping.set()
 
+    keep_memory_private()
     daemon = Daemon(settings)
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, told_to_stop)

@@ -19,12 +19,17 @@ from satellite.model_server.environment import EnvironmentSpec, spec_of
 # Older files lack these; fnnx of their day wants them all the same.
 OPTIONAL: dict[str, Any] = {"dtypes.json": {}, "env.json": {}, "meta.json": []}
 NEEDED = ("manifest.json", "variant_config.json", "ops.json")
+VARIANTS = ("pyfunc", "pipeline")
 MAX_MEMBERS = 20_000
 CHUNK = 1024 * 1024
 
 
 class NotAModel(Exception):  # noqa: N818
     """The file is not a .luml model; the message says what is wrong with it, and in which member."""
+
+
+class UnsupportedVariant(Exception):  # noqa: N818
+    """The model is of a kind that cannot be served; the message says of which."""
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -108,6 +113,16 @@ def chunks(source: BinaryIO, offset: int, size: int) -> Iterator[bytes]:
     while size > 0 and (chunk := source.read(min(CHUNK, size))):
         size -= len(chunk)
         yield chunk
+
+
+def check_variant(folder: Path) -> None:
+    """Raise UnsupportedVariant for a kind of model that the model server does not know, NotAModel for none."""
+    try:
+        variant = json.loads((folder / "manifest.json").read_text())["variant"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise NotAModel(f"Member 'manifest.json' cannot be understood: {type(error).__name__}: {error}") from error
+    if variant not in VARIANTS:
+        raise UnsupportedVariant(f"The model's variant is {variant!r}; this satellite serves {' and '.join(VARIANTS)}")
 
 
 def environment_of(folder: Path) -> EnvironmentSpec:

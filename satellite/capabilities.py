@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from satellite.bundle import VARIANTS
 from satellite.parameters import Parameter
 
 
@@ -13,7 +14,7 @@ def capabilities(runtime: str, reason: str, parameters: Iterable[Parameter]) -> 
     return {
         "deploy": {
             "version": 1,
-            "supported_variants": ["pyfunc", "pipeline"],
+            "supported_variants": list(VARIANTS),
             # Not an empty list, which some clients read as: none.
             "supported_tags_combinations": None,
             "extra_fields_form_spec": [parameter.form() for parameter in parameters],

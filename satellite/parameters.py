@@ -92,6 +92,7 @@ class Serving:
     request_seconds: float
     ready_seconds: float
     idle_seconds: int
+    batch_rows: int
     batch_delay_ms: int
 
 
@@ -115,8 +116,10 @@ def table(settings: Settings, machine: Machine) -> tuple[Parameter, ...]:
                   24 * HOUR, whole=False),
         Parameter("idle_seconds", 0, "After so many seconds without a request the replicas are stopped, and "
                   "started by the next one; 0: never.", 0, 30 * 24 * HOUR),
-        Parameter("batch_delay_ms", 0, "How many milliseconds a row may wait for others, to be computed with "
-                  "them; 0: no batching.", 0, 1000),
+        Parameter("batch_rows", 1024, "How many rows of waiting requests are computed together; 1: each for itself.",
+                  1, 1_000_000),
+        Parameter("batch_delay_ms", 0, "How many milliseconds a request waits for others to be computed with it.",
+                  0, 1000),
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from satellite import parameters, reasons
-from satellite.bundle import NotAModel, environment_of
+from satellite.bundle import NotAModel, UnsupportedVariant, check_variant, environment_of
 from satellite.cache import DigestMismatch, ModelCache, at_most
 from satellite.deployments import Deployment, Revision
 from satellite.machine import Machine
@@ -21,6 +21,7 @@ REFUSALS: dict[type[Exception], Reason] = {
     BadParameter: reasons.BAD_PARAMETER,
     DigestMismatch: reasons.DIGEST_MISMATCH,
     NotAModel: reasons.UNUSABLE_FILE,
+    UnsupportedVariant: reasons.UNSUPPORTED_VARIANT,
     BucketRefused: reasons.BUCKET_REFUSED,
     SecretMissing: reasons.SECRET_MISSING,
     PlatformError: reasons.PLATFORM_REFUSED,
@@ -46,6 +47,7 @@ class Specs:
         serving = self.serving(revision)
         digest = revision.digest or self.platform.artifact(revision.artifact_id).digest
         with self.models.lease(digest, lambda: self.download(revision.artifact_id)) as folder:
+            check_variant(folder)
             yield ReplicaSpec(
                 deployment_id=deployment.id,
                 revision_id=revision.id,
@@ -58,6 +60,8 @@ class Specs:
                 attributes=self.secrets(deployment.attribute_secrets),
                 limits=serving.limits,
                 workers=serving.workers,
+                request_seconds=serving.request_seconds,
+                batch_rows=serving.batch_rows,
                 batch_delay_ms=serving.batch_delay_ms,
             )
 

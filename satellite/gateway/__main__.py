@@ -19,6 +19,7 @@ from satellite.gateway.dispatch import Gateway
 from satellite.gateway.settings import GatewaySettings, GatewayState
 from satellite.gateway.tls import Certificate
 from satellite.model_server.command import listening_socket, write_whole
+from satellite.privacy import keep_memory_private
 
 GRACE_SECONDS = 10.0
 REFRESH_SECONDS = 0.05
@@ -91,6 +92,7 @@ def connection_limit() -> int:
 
 def main() -> int:
     """Read the settings, bind, serve."""
+    keep_memory_private()
     settings = msgspec.json.decode(sys.stdin.buffer.read(), type=GatewaySettings)
     try:
         certificate = Certificate(settings.tls_chain, settings.tls_key) if settings.tls_chain else None

@@ -43,7 +43,8 @@ class ReplicaSpec:
 
     `variables` may be seen by whoever may look at the machine; `secrets`, variables of the model too, and `attributes`
     reach the replica in files that nobody else sees. `workers` are processes of the model server, each with the model
-    in its memory; `batch_delay_ms` is how long a row may wait for others to be computed with it.
+    in its memory. A request is given up after `request_seconds` (0: never); up to `batch_rows` rows of several requests
+    are computed together, and a request waits `batch_delay_ms` for others.
     """
 
     deployment_id: str
@@ -57,6 +58,8 @@ class ReplicaSpec:
     index: int = 0
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     workers: int = 1
+    request_seconds: float = 0.0
+    batch_rows: int = 1024
     batch_delay_ms: int = 0
 
     @property
@@ -66,7 +69,12 @@ class ReplicaSpec:
 
     def arguments(self, model: str, handover: str) -> list[str]:
         """The model server's arguments for what it serves; both folders as the replica sees them."""
-        options = [("--workers", self.workers, 1), ("--batch-delay-ms", self.batch_delay_ms, 0)]
+        options = [
+            ("--workers", self.workers, 1),
+            ("--request-seconds", self.request_seconds, 0.0),
+            ("--batch-rows", self.batch_rows, 1024),
+            ("--batch-delay-ms", self.batch_delay_ms, 0),
+        ]
         words = [word for name, value, default in options if value != default for word in (name, str(value))]
         return ["--model", model, "--handover", handover, *words]
 

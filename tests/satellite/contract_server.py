@@ -280,6 +280,9 @@ class Bucket(Base):
             self.refuse(400, "a signed URL wants no key")
 
     def get(self, artifact_id: str) -> None:
+        if self.state.bucket_status == 0:
+            self.request.connection.stream.close()  # type: ignore[union-attr]
+            return
         if self.state.bucket_status != 200:
             self.refuse(self.state.bucket_status, "the bucket does not want to")
             return

@@ -52,9 +52,8 @@ def test_gpus_are_asked_for_as_docker_run_does() -> None:
 def test_the_model_server_is_told_what_differs_from_its_defaults() -> None:
     assert CONTAINER["command"][:4] == ["--model", "/model", "--handover", "/handover"]
     assert "--workers" not in CONTAINER["command"]
-    assert replace(SPEC, workers=3, batch_delay_ms=5).arguments("/model", "/handover")[4:] == [
-        "--workers", "3", "--batch-delay-ms", "5",
-    ]  # fmt: skip
+    told = replace(SPEC, workers=3, request_seconds=60.0, batch_delay_ms=5).arguments("/model", "/handover")[4:]
+    assert " ".join(told) == "--workers 3 --request-seconds 60.0 --batch-delay-ms 5"
 
 
 def test_a_replica_is_reached_from_this_machine_only() -> None:

@@ -61,6 +61,16 @@ def operator(our_platform: ContractServer, tmp_path: Path) -> Iterator[Operator]
     operator.kill()
 
 
+def test_the_daemon_keeps_its_key_from_others_of_its_user() -> None:
+    """What a process that is not to be read says of itself; the kernel then gives its environment to root alone."""
+    code = (
+        "import ctypes; from satellite.privacy import keep_memory_private as keep; keep(); "
+        "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "0"
+
+
 def test_status_says_what_is_served(operator: Operator, our_platform: ContractServer, model: Path) -> None:
     assert operator.types("status").returncode == 3
     operator.start()
