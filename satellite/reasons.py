@@ -148,7 +148,8 @@ BUILDER_SAYS = (
     (("no space left", "os error 28"), DISK_FULL),
     (("no solution found", "there is no version", "was not found in the package"), ENVIRONMENT_UNSOLVABLE),
     (("failed to parse", "invalid requirement", "expected one of"), ENVIRONMENT_UNSOLVABLE),
-    (("no interpreter found", "no download found", "failed to inspect python", "invalid version request"), ENVIRONMENT_NO_PYTHON),
+    (("no interpreter found", "no download found", "failed to inspect python"), ENVIRONMENT_NO_PYTHON),
+    (("invalid version request",), ENVIRONMENT_NO_PYTHON),
     (("error sending request", "failed to fetch", "dns error", "connection refused"), ENVIRONMENT_UNREACHABLE),
 )  # fmt: skip
 ENGINE_SAYS = (
