@@ -14,6 +14,8 @@ from satellite.gateway.bodies import Body
 from satellite.gateway.exchange import Header
 
 IDLE_KEPT = 32
+# A machine that is gone does not say so.
+CONNECT_SECONDS = 2.0
 # An answer is passed on in parts once it is larger than this.
 HIGH_WATER = 256 * 1024
 KEPT_HEADERS = {b"content-type", b"content-length", b"inference-header-content-length", b"retry-after"}
@@ -258,7 +260,10 @@ async def connect(url: str) -> Connection:
     address = urlsplit(url)
     loop = asyncio.get_running_loop()
     try:
-        _, connection = await loop.create_connection(Connection, address.hostname or "", address.port or 80)
+        async with asyncio.timeout(CONNECT_SECONDS):
+            _, connection = await loop.create_connection(Connection, address.hostname or "", address.port or 80)
+    except TimeoutError as error:
+        raise Unreachable(f"The model server cannot be reached within {CONNECT_SECONDS:g} s") from error
     except OSError as error:
         raise Unreachable(f"The model server cannot be reached: {error}") from error
     return connection

@@ -9,6 +9,9 @@ import numpy as np
 
 from .exchange import Call, Inputs, Outputs
 
+# Bytes of a text in an array, of which each of the others would take as many.
+LONGEST_TEXT = 16 * 1024
+
 
 class NotSplittable(Exception):  # noqa: N818
     """The outputs of a merged call do not have one row per row of its inputs."""
@@ -42,10 +45,12 @@ def rows_of(inputs: Inputs) -> int:
 def may_join(first: Call, other: Call) -> bool:
     """Whether two calls may be one: the same attributes, and rows of the same shape and type.
 
-    Texts may differ in length: numpy gives the joined array the longer type.
+    Texts may differ in length: numpy gives the joined array the longer type, which is why long ones stay alone.
     """
     return first.attributes == other.attributes and all(
-        array.shape[1:] == other.inputs[name].shape[1:] and array.dtype.kind == other.inputs[name].dtype.kind
+        array.shape[1:] == other.inputs[name].shape[1:]
+        and array.dtype.kind == other.inputs[name].dtype.kind
+        and (array.dtype.kind != "U" or max(array.itemsize, other.inputs[name].itemsize) <= LONGEST_TEXT)
         for name, array in first.inputs.items()
     )
 

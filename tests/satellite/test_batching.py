@@ -74,6 +74,9 @@ def test_calls_with_other_attributes_stay_apart() -> None:
     assert may_join(call_of(one, a="1"), call_of(one, a="1"))
     assert not may_join(call_of(one, a="1"), call_of(one, a="2"))
     assert not may_join(call_of({"x": np.zeros((1, 2))}), call_of({"x": np.zeros((1, 3))}))
+    long = call_of({"x": np.array(["a" * 100_000])})
+    assert not may_join(long, call_of({"x": np.array(["b"])}))
+    assert not may_join(call_of({"x": np.array(["b"])}), long)
 
 
 class Gate:

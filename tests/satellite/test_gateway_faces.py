@@ -8,11 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
+from luml_app.client import inference
 from satellite.gateway.routes import Backend, Route
-from tests.satellite.contract_server import ContractServer, until
+from tests.satellite.contract_server import API_KEY, ContractServer, until
 from tests.satellite.models import array
 from tests.satellite.served import Serve
 from tests.satellite.test_gateway import DIGEST, KEY, House, Upstream, house, more_upstreams, served_at, upstream
@@ -215,3 +218,14 @@ def test_a_model_with_other_names_and_shapes(served: Callable[..., House]) -> No
     )
     assert here.http.post(f"{AT}/compute", json={"inputs": {"a b": [[1, 2]]}}).json() == {"y y": [1.0]}
     assert here.http.get(f"{AT}/openapi.json").is_success
+
+
+def test_the_python_client_reads_every_number(served: Callable[..., House]) -> None:
+    here = served(expression="{'y': 1 / inputs['x']}")
+    sample = pd.DataFrame({"x": [0.0, -0.0, np.nan, 4.0]}, index=list("abcd"))
+    body = {"inputs": inference.request_of_sample(sample)}
+    outputs = inference.compute(here.http, f"{here.gateway.url}{AT}/compute", API_KEY, body)
+    told = inference.predictions(outputs, sample)["y"]
+    assert told.index.tolist() == list("abcd")
+    assert told.dtype == np.float64
+    assert [told["a"], told["b"], np.isnan(told["c"]), told["d"]] == [np.inf, -np.inf, True, 0.25]
