@@ -135,13 +135,15 @@ def _bury_chores(db: Connection) -> None:
 
 def _bury(db: Connection, job_id: UUID) -> None:
     """End what a worker has left lying on the way to this job: a lost lease of the same thing, which this job
-    supersedes; or the job itself, when it was lost as often as it may be tried: it seems to kill its workers.
+    supersedes if it waits; or the job itself, when it was lost as often as it may be tried: it seems to kill its
+    workers.
     """
-    key = select(jobs.c.dedupe_key).where(jobs.c.id == job_id).scalar_subquery()
+    newer = select(jobs.c.dedupe_key).where(jobs.c.id == job_id, jobs.c.state == "queued").scalar_subquery()
     exhausted = jobs.c.attempts >= jobs.c.max_attempts
-    lost = and_(jobs.c.dedupe_key == key, jobs.c.state == "leased", jobs.c.lease_expires_at <= func.now())
+    lost = and_(jobs.c.state == "leased", jobs.c.lease_expires_at <= func.now())
     end = {**_ENDED, "state": case((exhausted, "dead"), else_="cancelled"), "finished_at": func.now()}
-    db.execute(update(jobs).where(lost, or_(jobs.c.id != job_id, exhausted)).values(end))
+    which = or_(jobs.c.dedupe_key == newer, and_(jobs.c.id == job_id, exhausted))
+    db.execute(update(jobs).where(lost, which).values(end))
 
 
 def _held(job_id: UUID, token: UUID | None) -> Any:

@@ -134,6 +134,16 @@ def test_a_newer_job_supersedes_one_whose_worker_was_lost(enqueue: Any, do: Any,
     assert do(queue.succeed, older.id, older.lease_token, {}) is None
 
 
+def test_who_asks_for_an_ended_job_takes_nothing_from_the_live_one(enqueue: Any, do: Any, database: Database) -> None:
+    ended = do(queue.claim, enqueue().id, 30)
+    do(queue.succeed, ended.id, ended.lease_token, {})
+    lost = do(queue.claim, enqueue().id, 30)
+    let_leases_run_out(database)
+    assert do(queue.claim, ended.id, 30) is None
+    assert states(database)[lost.id] == "leased"
+    assert do(queue.claim, lost.id, 30) is not None
+
+
 def test_a_passing_failure_is_tried_again_until_it_is_dead(enqueue: Any, do: Any, database: Database) -> None:
     job = enqueue()
     for attempt in range(1, job.max_attempts + 1):
