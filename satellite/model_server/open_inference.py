@@ -94,7 +94,8 @@ def read_header(header: bytes) -> Inference:
         return DECODER.decode(header)
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `$")
-        raise InvalidInput(location_of(place.removesuffix("`")), message) from None
+        place = place.removesuffix("`")
+        raise InvalidInput(location_of(place), f"{message} at {place.lstrip('.') or 'the top'}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidInput([], f"The body is not JSON: {error}", "json_invalid") from None
     except RecursionError:
