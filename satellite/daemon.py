@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from satellite.capabilities import capabilities
 from satellite.control import DataFolder
+from satellite.direct import DirectPlatform, direct
 from satellite.gateway.settings import GatewaySettings
 from satellite.gateway.supervisor import GatewaySupervisor
 from satellite.jobs import Worker
@@ -17,7 +18,7 @@ from satellite.judging import Judge
 from satellite.logs.collector import Collector
 from satellite.logs.kept import LOGS
 from satellite.logs.recording import Watch, recorded
-from satellite.platform import PlatformAway, PlatformError, Unauthorized
+from satellite.platform import Platform, PlatformAway, PlatformError, Unauthorized
 from satellite.reconciler import Reconciler
 from satellite.rest import RestPlatform
 from satellite.rollout import Rollout
@@ -52,12 +53,13 @@ class Daemon:
         log.info("Runtime: %s (%s)", bare.name, why)
         rest = RestPlatform(settings.platform_url, settings.token)
         collector = Collector(settings.data / LOGS, bare, settings.deployment_log_bytes, settings.log_bytes)
-        runtime, platform = recorded(bare, rest, collector)
+        jobs = direct(rest, settings.database_url) if settings.database_url else rest
+        runtime, platform = recorded(bare, cast(Platform, jobs), collector)
         watch = Watch(platform, collector)
         # Whatever is printed while replicas are stopped is kept, too.
         self.closers.callback(watch.stop)
         self.closers.callback(runtime.close, settings.stop_replicas)
-        self.closers.callback(rest.close)
+        self.closers.callback(jobs.close)
         gateway = GatewaySupervisor(gateway_settings(settings), dict(settings.inherited))
         self.closers.callback(gateway.stop)
         gateway.start()
@@ -67,7 +69,7 @@ class Daemon:
         judge, sleeper = Judge(reconciler), Sleeper(reconciler)
         patience = (settings.lease_seconds, settings.poll_seconds)
         worker = Worker(platform, reconciler, *patience, settings.workers, self.data)
-        self.closers.callback(self.quiet_down, rest, runtime, rollout, reconciler, judge, sleeper, worker)
+        self.closers.callback(self.quiet_down, jobs, runtime, rollout, reconciler, judge, sleeper, worker)
         satellite_id = self.pair(rest, base_url, capabilities(runtime.name, why, rollout.specs.parameters))
         runtime.watch(reconciler.wake.set)
         watch.start()
@@ -85,7 +87,7 @@ class Daemon:
 
     def quiet_down(
         self,
-        platform: RestPlatform,
+        platform: RestPlatform | DirectPlatform,
         runtime: Runtime,
         rollout: Rollout,
         reconciler: Reconciler,

@@ -62,6 +62,7 @@ class Settings:
     platform_url: str
     token: str = field(repr=False)
     data: Path
+    database_url: str = field(default="", repr=False)
     runtime: RuntimeChoice = "auto"
     slug: str | None = None
     gateway_host: str = "127.0.0.1"
@@ -123,6 +124,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         platform_url=address(env),
         token=needed(env, "SATELLITE_TOKEN", "the key that was shown when the satellite was created"),
         data=data_folder(env),
+        database_url=env.get("SATELLITE_DATABASE_URL", ""),
         runtime=runtime,  # type: ignore[arg-type]  # checked above
         slug=env.get("SATELLITE_SLUG"),
         gateway_host=env.get("SATELLITE_HOST", "127.0.0.1"),

@@ -61,3 +61,29 @@ def _perform(*words: str) -> int:
             f"{error.name} is not installed: install the satellite with `pip install 'luml[satellite]'`."
         ) from error
     return main(list(words))
+
+
+@satellite.command("direct-login")
+@click.argument("name")
+@click.option("--connections", type=click.IntRange(2, 100), default=6, help="How many it may have at once (6).")
+@click.option("--revoke", is_flag=True, help="Take the login away, and end its sessions.")
+def direct_login(name: str, connections: int, revoke: bool) -> None:
+    """Print a login at the database for the satellite NAME (or its id), this once; an earlier one stops working.
+
+    For a satellite next to the database: with SATELLITE_DATABASE_URL it claims its jobs there and may do nothing else.
+    Run it where the server runs; LUML_DATABASE_URL names the database, whose user needs the right to make roles.
+    """
+    from luml_app.cli.serve import settings_with_database
+    from luml_app.core.db import Database
+    from luml_app.resources.satellite_logins import make_login, revoke_login
+
+    database = Database(settings_with_database().database_url or "")
+    try:
+        if not revoke:
+            click.echo(f"SATELLITE_DATABASE_URL={make_login(database, name, connections)}")
+        elif revoke_login(database, name):
+            click.echo("The login is gone.", err=True)
+        else:
+            click.echo("There was no login.", err=True)
+    finally:
+        database.close()

@@ -24,8 +24,9 @@ from luml_app.core.migrating import check_current, migrate_to
 from luml_app.schemas.errors import Conflict, Unavailable
 
 PIECE = 4 * 1024 * 1024
-NOT_KEPT = ("sessions", "session_tokens")
-"""Everybody signs in again after a restore: a copy of the database opens no session that somebody has."""
+NOT_KEPT = ("sessions", "session_tokens", "satellite_logins")
+"""Everybody signs in again after a restore: a copy of the database opens no session that somebody has. Logins of
+satellites at the database are roles of the old server."""
 _FORM = "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; SET LOCAL bytea_output = 'hex'"
 _PATIENCE = "SET lock_timeout = '5min'"
 
@@ -173,16 +174,24 @@ def _check_unused(db: Connection) -> None:
 
 
 def _drop_all(db: Connection) -> None:
-    """Drop our tables and functions; tables of others stay."""
+    """Drop our tables and functions, and the logins of satellites; tables of others stay."""
+    db.execute(_DROP_LOGINS)
     tables = [*t.metadata.tables, "alembic_version"]
     functions = list(db.scalars(_FUNCTIONS))
     with _cursor(db) as cursor:
         names = sql.SQL(", ").join(map(sql.Identifier, tables))
         cursor.execute(sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(names))
     for function in functions:
-        db.execute(text(f"DROP FUNCTION {function} CASCADE"))
+        db.execute(text(f"DROP FUNCTION IF EXISTS {function} CASCADE"))
+    db.execute(text("DROP SCHEMA IF EXISTS satellite_door CASCADE"))
 
 
+_DROP_LOGINS = text("""
+    DO $$ BEGIN
+        IF to_regclass('public.satellite_logins') IS NOT NULL THEN DELETE FROM public.satellite_logins; END IF;
+    END $$
+""")
+"""A trigger drops the role of each."""
 _FUNCTIONS = text("""
     SELECT p.oid::regprocedure::text FROM pg_proc p
     WHERE p.pronamespace = 'public'::regnamespace AND p.proowner = current_user::regrole

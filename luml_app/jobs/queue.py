@@ -8,8 +8,23 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, and_, case, exists, func, literal, or_, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    Boolean,
+    Connection,
+    Double,
+    Integer,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from luml_app.core.ids import new_id
 from luml_app.core.tables import jobs
@@ -78,16 +93,12 @@ def _claimable() -> Any:
 
 def waiting(db: Connection, satellite_id: UUID, limit: int = 100) -> Iterable[Any]:
     """The jobs that this satellite could claim now, oldest first."""
-    query = select(jobs).where(jobs.c.satellite_id == satellite_id, _LIVE, _claimable())
-    return db.execute(query.order_by(jobs.c.scheduled_at, jobs.c.id).limit(limit)).all()
+    return db.execute(_WAITING, {"satellite": satellite_id, "most": limit}).all()
 
 
 def claim(db: Connection, job_id: UUID, seconds: float | None) -> Any | None:
     """Lease a job; None when somebody else has it, or it has ended."""
-    _bury(db, job_id)
-    locked = select(jobs.c.id).where(jobs.c.id == job_id, _claimable()).with_for_update(skip_locked=True)
-    lease = _lease(seconds or LEASE_WITHOUT_RENEWAL)
-    return db.execute(update(jobs).where(jobs.c.id.in_(locked)).values(lease).returning(jobs)).one_or_none()
+    return db.execute(_CLAIM, {"job": job_id, "seconds": seconds or LEASE_WITHOUT_RENEWAL}).one_or_none()
 
 
 def _lease(seconds: float) -> dict[str, Any]:
@@ -133,36 +144,14 @@ def _bury_chores(db: Connection) -> None:
     db.execute(update(jobs).where(lost, _LIVE, or_(exhausted, superseded)).values(end))
 
 
-def _bury(db: Connection, job_id: UUID) -> None:
-    """End what a worker has left lying on the way to this job: a lost lease of the same thing, which this job
-    supersedes if it waits; or the job itself, when it was lost as often as it may be tried: it seems to kill its
-    workers.
-    """
-    newer = select(jobs.c.dedupe_key).where(jobs.c.id == job_id, jobs.c.state == "queued").scalar_subquery()
-    exhausted = jobs.c.attempts >= jobs.c.max_attempts
-    lost = and_(jobs.c.state == "leased", jobs.c.lease_expires_at <= func.now())
-    end = {**_ENDED, "state": case((exhausted, "dead"), else_="cancelled"), "finished_at": func.now()}
-    which = or_(jobs.c.dedupe_key == newer, and_(jobs.c.id == job_id, exhausted))
-    db.execute(update(jobs).where(lost, which).values(end))
-
-
-def _held(job_id: UUID, token: UUID | None) -> Any:
-    mine = and_(jobs.c.id == job_id, jobs.c.state == "leased")
-    return mine if token is None else and_(mine, jobs.c.lease_token == token)
-
-
 def renew(db: Connection, job_id: UUID, token: UUID, seconds: float) -> Any | None:
     """Keep a lease for another `seconds`; None when it is lost."""
-    until = func.now() + timedelta(seconds=seconds)
-    return db.execute(
-        update(jobs).where(_held(job_id, token)).values(lease_expires_at=until).returning(jobs)
-    ).one_or_none()
+    return db.execute(_RENEW, {"job": job_id, "token": token, "seconds": seconds}).one_or_none()
 
 
 def succeed(db: Connection, job_id: UUID, token: UUID | None, result: Any) -> Any | None:
     """End a job well; None when the lease is lost."""
-    end = {**_ENDED, "state": "succeeded", "result": result, "finished_at": func.now()}
-    return db.execute(update(jobs).where(_held(job_id, token)).values(end).returning(jobs)).one_or_none()
+    return db.execute(_SUCCEED, {"job": job_id, "token": token, "told": result}).one_or_none()
 
 
 def fail(
@@ -178,18 +167,25 @@ def fail(
 
     `pauses` are the seconds after the first, second … attempt; the last one stands for all further ones.
     """
-    end: dict[str, Any] = {**_ENDED, "state": "failed", "result": result, "finished_at": func.now()}
-    if transient:
-        newer = jobs.alias("newer")
-        superseded = exists(select(1).where(newer.c.dedupe_key == jobs.c.dedupe_key, newer.c.state == "queued"))
-        last = jobs.c.attempts >= jobs.c.max_attempts
-        pause = case(
-            *((jobs.c.attempts <= tries, literal(timedelta(seconds=s))) for tries, s in enumerate(pauses, 1)),
-            else_=literal(timedelta(seconds=pauses[-1])),
-        )
-        end |= {
-            "state": case((last, "dead"), (superseded, "cancelled"), else_="queued"),
-            "finished_at": case((last | superseded, func.now())),
-            "scheduled_at": func.now() + pause,
-        }
-    return db.execute(update(jobs).where(_held(job_id, token)).values(end).returning(jobs)).one_or_none()
+    how = {"transient": transient, "pauses": list(pauses)}
+    return db.execute(_FAIL, {"job": job_id, "token": token, "told": result, **how}).one_or_none()
+
+
+def _call(function: str, **parameters: Any) -> Any:
+    """A call of one of the functions that hold the rules (see the migration of the direct door), giving rows of jobs.
+
+    They are functions of the database because satellites with a login of their own call them, too.
+    """
+    columns = ", ".join(column.name for column in jobs.c)
+    arguments = ", ".join(f":{name}" for name in parameters)
+    called = text(f"SELECT {columns} FROM {function}({arguments})")  # noqa: S608 (names of ours)
+    return called.bindparams(*(bindparam(name, type_=kind) for name, kind in parameters.items())).columns(*jobs.c)
+
+
+_WAITING = _call("jobs_waiting", satellite=Uuid, most=Integer)
+_CLAIM = _call("job_claim", job=Uuid, seconds=Double)
+_RENEW = _call("job_renew", job=Uuid, token=Uuid, seconds=Double)
+_SUCCEED = _call("job_succeed", job=Uuid, token=Uuid, told=jobs.c.result.type)
+_FAIL = _call(
+    "job_fail", job=Uuid, token=Uuid, told=jobs.c.result.type, transient=Boolean, pauses=ARRAY(Double)
+)  # fmt: skip

@@ -25,7 +25,7 @@ from luml_app.core.tables.registry import (
     tracks,
 )
 from luml_app.core.tables.serving import deployments, orbit_secrets, revisions, satellites
-from luml_app.core.tables.work import deletions, doomed_objects, jobs
+from luml_app.core.tables.work import deletions, doomed_objects, jobs, satellite_logins
 
 __all__ = [
     "account_tokens",
@@ -50,6 +50,7 @@ __all__ = [
     "organizations",
     "provider_visits",
     "revisions",
+    "satellite_logins",
     "satellites",
     "session_tokens",
     "sessions",

@@ -51,6 +51,16 @@ jobs = Table(
     Index("jobs_finished_at_idx", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
 )
 
+# Who may claim jobs straight from the database: a role of PostgreSQL, and the channel on which it is woken.
+satellite_logins = Table(
+    "satellite_logins",
+    metadata,
+    Column("satellite_id", Uuid, ForeignKey("satellites.id", ondelete="CASCADE"), primary_key=True),
+    Column("role", Text, nullable=False, unique=True),
+    Column("channel", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=NOW),
+)
+
 # The deletion of a whole place: collection, orbit or organization. It outlives what it deletes.
 deletions = Table(
     "deletions",
