@@ -292,6 +292,7 @@ class DockerRuntime:
             if stop_replicas:
                 for replica in self.observe():
                     self.ensure_absent(replica.key)
+                self.handovers.close()
         if self._client:
             self._client.close()
 

@@ -114,6 +114,11 @@ class Handovers:
                 if key not in there | self.starting and self.found().get(key) == seen:
                     self.remove(key)
 
+    def close(self) -> None:
+        """Leave nothing in memory when no replica is left."""
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
+
     def found(self) -> dict[str, tuple[int, int]]:
         """The folders, and what is another one when a folder has been filled anew."""
         stats = {}

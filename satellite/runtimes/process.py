@@ -192,6 +192,7 @@ class ProcessRuntime:
             thread.start()
         for thread in threads:
             thread.join()
+        self.handovers.close()
 
     def records(self) -> Iterator[tuple[Path, Record]]:
         """All replica folders; one without a readable record was being made when the satellite was killed."""

@@ -275,6 +275,16 @@ def test_a_satellite_without_a_key(luml: Luml, server: RunningServer) -> None:
     assert "SATELLITE_TOKEN" in refused(luml("satellite", "run", LUML_ADDRESS=server.address))
 
 
+def test_the_verbs_of_a_satellite_find_it_by_its_folder(luml: Luml, server: RunningServer, tmp_path: Path) -> None:
+    here = {"SATELLITE_DATA": str(tmp_path / "none"), "SATELLITE_RUNTIME": "process"}
+    assert luml("satellite", "status", **here).returncode == 3
+    assert "No satellite is running" in refused(luml("satellite", "stop", **here), 3)
+    assert "There is no satellite's data" in refused(luml("satellite", "drain", **here), 3)
+    sick = luml("satellite", "doctor", "--json", LUML_ADDRESS=server.address, SATELLITE_TOKEN="dfssat_no", **here)
+    found = {one["what"]: one["state"] for one in json.loads(sick.stdout)}
+    assert (sick.returncode, found["platform"], found["clock"], found["key"]) == (1, "ok", "ok", "fail")
+
+
 def test_doctor(luml: Luml, config: Path) -> None:
     found = {one["what"]: one for one in printed_json(luml("doctor", "--json"))}
     assert found["python"]["good"] and found["connection"]["good"] and "alice@example.org" in luml("doctor").stdout
