@@ -6,8 +6,6 @@ import asyncio
 import hmac
 import logging
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from urllib.parse import parse_qsl
@@ -22,6 +20,7 @@ from satellite.gateway.exchange import JSON, Exchange, Header, Refused, TooSlow
 from satellite.gateway.log_stream import NDJSON, NotUnderstood, TooManyFollow, parse_question
 from satellite.gateway.metrics import CONTENT_TYPE as METRICS_TYPE
 from satellite.gateway.upstream import UpstreamGone
+from satellite.gateway.visit import Answer, Visit
 
 log = logging.getLogger("satellite.gateway")
 
@@ -51,19 +50,6 @@ PREFLIGHT: tuple[Header, ...] = (
     ),
     (b"access-control-max-age", b"600"),
 )
-
-
-@dataclass(frozen=True)
-class Visit:
-    """A request on its way to whoever answers it; `rest` is the path as the deployment's model server has it."""
-
-    gateway: Gateway
-    exchange: Exchange
-    deployment_id: str = ""
-    rest: str = ""
-
-
-Answer = Callable[[Visit], Awaitable[None]]
 
 
 class App:
@@ -153,7 +139,7 @@ async def infer(visit: Visit) -> None:
         if exchange.announced > limit:
             raise too_large(limit)
         await require_key(visit)
-        gateway.open_route(visit.deployment_id)
+        gateway.open_route(visit.deployment_id, wake=True)
         body = await receive(exchange, gateway.budget, gateway.folder, limit)
     except TooSlow:
         raise

@@ -30,6 +30,7 @@ LOOK_AGAIN_SECONDS = 0.05
 MIRRORED_AT_ONCE = 16
 READ_SECONDS = 10.0
 UNAVAILABLE = 503
+READING = {"asleep": "The deployment is asleep; a request to its model wakes it"}
 WAITING = {"starting": "The deployment is starting", "asleep": "The deployment is waking up"}
 
 
@@ -168,7 +169,7 @@ class Gateway:
         """Read something from a model server, now or not at all: readers have no place in the queue of the model."""
         route = self.open_route(order.deployment_id)
         if route.state in WAITING:
-            raise Refused(503, WAITING[route.state], RETRY_SECONDS)
+            raise Refused(503, READING.get(route.state, WAITING[route.state]), RETRY_SECONDS)
         try:
             async with asyncio.timeout(READ_SECONDS):
                 return await self.ask_somebody(order)
@@ -183,7 +184,7 @@ class Gateway:
         """
         deadline, deaths = time.monotonic() + self.settings.hold_seconds, 0
         while True:
-            route = self.open_route(order.deployment_id)
+            route = self.open_route(order.deployment_id, wake=order.body is not None)
             trouble = WAITING.get(route.state, "No model server of this deployment can be reached")
             backends = self.balancer.order(order.deployment_id, route, self.in_hand)
             for backend in backends:
@@ -271,8 +272,9 @@ class Gateway:
             windows[revision] = Window()
         return windows[revision]
 
-    def open_route(self, deployment_id: str) -> Route:
-        """Where the deployment is served now, or will be in a moment; one that is asleep is woken by the question.
+    def open_route(self, deployment_id: str, *, wake: bool = False) -> Route:
+        """Where the deployment is served now, or will be in a moment. One that is asleep is woken by requests to its
+        model (`wake`), not by who reads of it: a probe would never let it sleep.
 
         The table is looked at every few milliseconds anyway: here only where it does not have what is wanted.
         """
@@ -284,7 +286,7 @@ class Gateway:
             raise Refused(404, "There is no such deployment here")
         if route.state == "failed":
             raise Refused(503, "The deployment failed to start; its page on the platform says why")
-        if route.state == "asleep":
+        if wake and route.state == "asleep":
             self.wanted.add(deployment_id)
             self.woken.set()
         return route

@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib.util
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-if TYPE_CHECKING:
-    from satellite.gateway.app import Visit
+from satellite.gateway.visit import Visit
 
 HERE = Path(__file__).parent
 ASSETS = {

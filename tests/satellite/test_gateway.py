@@ -396,6 +396,8 @@ def test_who_sleeps_is_wanted_by_its_first_request_and_waited_for(
     here = house(hold_seconds=20)
     assert here.gateway.activity().wanted == []
     here.route("d1", Route("asleep"))
+    assert here.http.get("/deployments/d1/openapi.json", headers=KEY).status_code == 503
+    assert here.gateway.activity().wanted == [], "readers wake nobody"
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(here.compute)
         until(lambda: here.gateway.activity().wanted == ["d1"])
