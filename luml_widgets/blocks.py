@@ -103,6 +103,11 @@ def code(text: str, label: str | None = None) -> Block:
     return {"kind": "code", "text": text, "label": label}
 
 
+def log(lines: Sequence[Block]) -> Block:
+    """Lines of a log: id, time, clock, from, stream, text. It stays at its end while nobody scrolls up."""
+    return {"kind": "log", "lines": list(lines)}
+
+
 def prose(text: str) -> Block:
     """A paragraph."""
     return {"kind": "prose", "text": text}

@@ -14,11 +14,14 @@ from luml_widgets import figures as f
 from luml_widgets import snippets, trial
 from luml_widgets.blocks import Block
 from luml_widgets.board import Board
+from luml_widgets.deployment_log import DeploymentLog
 from luml_widgets.deployment_view import DeploymentView
 from luml_widgets.deployments import reason_of, state_of
+from luml_widgets.part import in_background
 from luml_widgets.places import Places
 
 _POLL_MILLISECONDS = 3000
+_LOG_MILLISECONDS = 1500
 
 
 class DeploymentCard(Board[DeploymentView]):
@@ -35,7 +38,10 @@ class DeploymentCard(Board[DeploymentView]):
     ) -> None:
         super().__init__(DeploymentView(api, organization_id, orbit_id, deployment_id), places)
         self.heads = True
+        self.log = DeploymentLog(api, self.store.ids)
+        self.log.param.watch(lambda *_: self.redraw(), ["lines", "search", "paused", "refusal", "looked"])
         self._poll: Any = None
+        self._log_poll: Any = None
 
     @property
     def title(self) -> str:
@@ -48,6 +54,33 @@ class DeploymentCard(Board[DeploymentView]):
         in_notebook = pn.state.curdoc is None or pn.state.curdoc.session_context is None
         if in_notebook and self._poll is None and not self.store.settled:
             self._poll = pn.state.add_periodic_callback(self._look_again, period=_POLL_MILLISECONDS, count=400)
+
+        if not in_notebook and self._log_poll is None:
+            self._log_poll = pn.state.add_periodic_callback(self._look_at_log, period=_LOG_MILLISECONDS)
+
+    def end(self) -> None:
+        """Draw no more, and read no more of the log."""
+        super().end()
+        if self._log_poll is not None:
+            self._log_poll.stop()
+        self.log.close()
+
+    def _look_at_log(self) -> None:
+        one = self.store.deployment
+        if one is not None and not self._ended:
+            in_background(lambda: self.log.look(one))
+
+    def do_search(self, text: Any) -> None:
+        """Show the lines of the log that hold a text."""
+        self.log.search = str(text or "")
+
+    def do_pause_log(self, on: Any) -> None:
+        """Hold the log still, or go on."""
+        self.log.paused = bool(on)
+
+    def do_read_log(self, _value: Any) -> None:
+        """Read the log now: in a notebook nothing does that by itself."""
+        self.log.look(self.store.deployment)
 
     def _look_again(self) -> None:
         self.store.load()
@@ -72,7 +105,13 @@ class DeploymentCard(Board[DeploymentView]):
         """What is wrong, the trial, and the facts."""
         one: Deployment = self.store.deployment
         left = [*_trouble(one), *verbs.shares(one), *self._trial(one)]
-        return [b.columns(left, _facts(one, self.places))]
+        return [b.columns(left, _facts(one, self.places)), *self._log()]
+
+    def _log(self) -> list[Block]:
+        if self._log_poll is not None:
+            return self.log.blocks()
+        button = b.bar(actions=[b.action("Read the log", "read_log")])
+        return [button, *(self.log.blocks() if self.log.looked else [])]
 
     def _trial(self, one: Deployment) -> list[Block]:
         if not one.inference_url:

@@ -1,4 +1,4 @@
-"""Calling a deployment from Python, with a key that opens nothing but deployments."""
+"""Calling a deployment from Python, with a key that opens nothing but deployments and their logs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class Answer:
 
 
 def key_for(api: Any) -> str:
-    """A key for calling deployments: the client's own, else a short-lived one of scope `inference` for this session."""
+    """A key for calling deployments: the client's own, else a short-lived one for this session, which calls models and
+    reads logs."""
     own = getattr(getattr(api, "connection", None), "api_key", None)
     if own:
         return str(own)
@@ -46,7 +47,7 @@ def key_for(api: Any) -> str:
             _drop_ended(api, now)
             ends = now + timedelta(minutes=_KEY_MINUTES)
             name = f"{KEY_NAME} {uuid4().hex[:8]}"
-            key = api.api_keys.create(name=name, scopes=["inference"], expires_at=ends).key
+            key = api.api_keys.create(name=name, scopes=["inference", "logs"], expires_at=ends).key
             _keys[api] = key, ends
         return key
 

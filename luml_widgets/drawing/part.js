@@ -188,6 +188,8 @@ export function render({ model, el }) {
     code: (b) => h("figure", { class: "code" },
       h("figcaption", {}, h("span", {}, b.label || ""), h("button", { class: "button plain", type: "button", onclick: () => copy(b.text, `code:${b.text}`) }, local.has(`code:${b.text}`) ? "Copied" : "Copy")),
       h("pre", { tabindex: "0" }, h("code", {}, b.text))),
+    log: (b) => h("div", { class: "log mono", key: "log", role: "log", tabindex: "0", "aria-label": "Log" }, b.lines.length === 0 && h("p", { class: "sub" }, "No lines"),
+      b.lines.map((l) => h("div", { key: l.id, class: `entry ${l.stream}` }, h("time", { datetime: l.time, title: exact(l.time) }, l.clock), h("span", { class: "from" }, l.from), h("span", { class: "text" }, l.text)))),
     prose: (b) => h("p", { class: "prose" }, b.text),
     empty: (b) => h("div", { class: "empty" }, h("h2", {}, b.title), h("p", {}, b.text), b.code && draws.code({ text: b.code, label: "First step" })),
     notice: (b) => h("div", { class: `notice ${b.tone}`, role: "alert" }, h("div", { class: "grow" }, h("strong", {}, b.title), h("p", {}, b.text)), b.action && button(b.action)),
@@ -258,7 +260,9 @@ export function render({ model, el }) {
   }
   function draw() {
     root.className = `luml ${isDark() ? "dark" : ""} ${model.layout || ""}`
+    const read = new Set([...root.querySelectorAll(".log")].filter((log) => log.scrollHeight - log.scrollTop - log.clientHeight > 8))
     patch(root, model.blocks.map(block).filter(Boolean))
+    for (const log of root.querySelectorAll(".log")) if (!read.has(log)) log.scrollTop = log.scrollHeight
     for (const items of root.querySelectorAll("[popover]")) if (items.isConnected && !items.matches(":popover-open")) items.showPopover()
   }
   const elsewhere = (e) => { if (!e.composedPath().includes(root) && [...local.keys()].some((k) => k.startsWith("menu:"))) { closeMenus(); draw() } }

@@ -81,6 +81,7 @@ class Outpost:
         self._api, self._place = api, place
         created = api.satellites.create(*place.path, name=name)
         self.id = created.satellite.id
+        self.key = created.api_key
         self.own = connect(created.api_key)
         able = {"deploy": {"version": 1, "supported_variants": ["pyfunc"], "rollouts": 1}}
         self.own.agent.pair(base_url="http://127.0.0.1:9", capabilities=able)
