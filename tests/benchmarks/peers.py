@@ -26,12 +26,10 @@ FEATURES = 10
 TRAIN = f"""
 import numpy as np
 from sklearn.linear_model import Ridge
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 random = np.random.default_rng(7)
 x = random.normal(size=(1000, {FEATURES}))
-model = make_pipeline(StandardScaler(), Ridge()).fit(x, x @ np.arange({FEATURES}) + random.normal(size=1000))
+model = Ridge().fit(x, x @ np.arange({FEATURES}) + random.normal(size=1000))
 """
 FASTAPI = f"""
 {TRAIN}
