@@ -22,6 +22,9 @@ def prepare(model: LoadedModel, request: Request, defaults: Mapping[str, str]) -
     body = plain_body(request)
     answer = arrow.answer if arrow.wanted(request) else answer_json
     if request.content_type != arrow.MEDIA_TYPE:
+        if model.read and (found := model.read(body)):
+            arrays, given = found
+            return Call(checked_inputs(model, arrays), checked_attributes(model, given, defaults), answer)
         inputs, attributes = check_request(model, read_json(body), defaults)
         return Call(inputs, attributes, answer)
     columns, given = arrow.read(body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import traceback
@@ -10,18 +11,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .typed import Reader, reader_of
+
 TRACEBACK_LINES = 20
 Compute = Callable[[dict[str, Any], dict[str, str]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model ready to compute, with its manifest and its own types (`ext::name` → JSON Schema)."""
+    """A model ready to compute, with its manifest and its own types (`ext::name` → JSON Schema).
+
+    `run` and `read` are shorter ways, where there are some: to the model's code, and from a well-formed JSON body.
+    """
 
     runtime: Any
     manifest: dict[str, Any]
     dtypes: dict[str, Any] = field(default_factory=dict)
     run: Compute | None = None
+    read: Reader | None = None
 
     def check_json(self, dtype: str, value: Any) -> None:
         """Raise unless the value fits the JSON Schema of `dtype`."""
@@ -66,6 +73,9 @@ class ModelSlot:
             lines = "".join(traceback.format_exception(error)).splitlines()
             self.fail("\n".join(lines[-TRACEBACK_LINES:]))
         else:
+            # What is there now stays: the collector need not look at it again with every large request.
+            gc.collect()
+            gc.freeze()
             self.state = "ready"
 
     def fail(self, error: str) -> None:
@@ -82,4 +92,5 @@ def load(path: Path) -> LoadedModel:
 
     runtime = Runtime(str(path.resolve()))
     handler = runtime.handler
-    return LoadedModel(runtime, handler.manifest, handler.dtypes_manager.dtypes, direct(handler))
+    dtypes = handler.dtypes_manager.dtypes
+    return LoadedModel(runtime, handler.manifest, dtypes, direct(handler), reader_of(handler.manifest))
