@@ -74,6 +74,12 @@ def decide(permission: str, organization_role: str | None, orbit_role: str | Non
     return Decision(False, f"To {verb} {_article(resource.replace('_', ' '))} you need to be {_either(able)}; {mine}.")
 
 
+def is_held_in_orbits(permission: str) -> bool:
+    """Whether a role in an orbit can hold `permission`; one that none can is about the organization as a whole."""
+    resource, verb = permission.split(":")
+    return any(_VERBS[verb] in MATRIX[resource][role] for role in _ROLES if role.startswith("orbit"))
+
+
 def granted(organization_role: str | None, orbit_role: str | None = None) -> dict[str, list[str]]:
     """All that these roles may do, as ``{"collection": ["list", "read"], …}``: advice for screens."""
     return {resource: list(verbs) for resource, verbs in _granted(organization_role, orbit_role).items()}

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from luml_app.core.addresses import Address, is_public
 from luml_app.schemas.errors import ConfigurationError, Invalid
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 NOT_PUBLIC = "The address is not in a public network, or not reached over https."
-# Public in form, but a translator puts any IPv4 address behind them.
-_TRANSLATED = [ipaddress.ip_network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")]
 
 
 class AddressRules:
@@ -43,8 +41,7 @@ class AddressRules:
         plain = getattr(address, "ipv4_mapped", None) or address
         if any(plain in network for network in self._allowed):
             return True
-        hidden = any(plain in network for network in _TRANSLATED)
-        return scheme == "https" and plain.is_global and not plain.is_multicast and not hidden
+        return scheme == "https" and is_public(plain)
 
 
 def _split(url: str) -> Any:

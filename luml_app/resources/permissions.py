@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from luml_app.core import tables as t
 from luml_app.core.operations import Resource, operation
-from luml_app.core.permissions import Decision, decide, is_permission
+from luml_app.core.permissions import Decision, decide, is_held_in_orbits, is_permission
 from luml_app.schemas.errors import Invalid, NotFound
 from luml_app.schemas.permissions import Permission
 
@@ -29,7 +29,8 @@ class Permissions(Resource):
             raise Invalid.field("orbit_id", "Say where: give orbit_id or organization_id.", where="query")
         roles = self._roles(organization_id, orbit_id)
         decision = decide(permission, *roles)
-        if self.scope.only_orbit_id not in (None, orbit_id):
+        only = self.scope.only_orbit_id
+        if only is not None and (only != orbit_id or not is_held_in_orbits(permission)):
             decision = Decision(False, "This API key is bound to one orbit and opens nothing else.")
         return Permission(permission=permission, allowed=decision.allowed, why=decision.why)
 

@@ -9,9 +9,8 @@ import socket
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from luml_app.core.addresses import is_public
 from luml_app.schemas.errors import Invalid
-
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class PrivateAddress(OSError):  # noqa: N818 - named as the other errors of the project are
@@ -54,7 +53,7 @@ def refuse_private_literal(url: str, field: str = "endpoint") -> None:
     except ValueError:
         private = host == "localhost" or host.endswith(".localhost")
     else:
-        private = is_private(address)
+        private = not is_public(address)
     if private:
         raise Invalid.field(field, PrivateAddress.__doc__ or "")
 
@@ -66,20 +65,9 @@ def public_socket(address: Any) -> socket.socket:
     Raises `PrivateAddress`.
     """
     family, kind, protocol, _, place = address
-    if is_private(ipaddress.ip_address(str(place[0]).partition("%")[0])):
+    if not is_public(ipaddress.ip_address(str(place[0]).partition("%")[0])):
         raise PrivateAddress
     return socket.socket(family, kind, protocol)
-
-
-def is_private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Whether an address is not one of the public internet, also where it hides inside an IPv6 address."""
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
-        if inner is None and address in _NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_private(inner)
-    return not address.is_global or address.is_multicast
 
 
 def is_loopback(url: str) -> bool:

@@ -244,6 +244,15 @@ class TestKeysForOneOrbit:
         assert [one.name for one in api.organizations.list()] == ["Wonderland"]
         assert [one.name for one in api.orbits.list(stage.cast.here.organization_id)] == ["Garden"]
 
+    def test_can_knows_what_it_opens(self, stage: Stage, garden_key: str) -> None:
+        api, garden = stage.house.api(Credentials(token=garden_key)), stage.cast.here.orbit_id
+        opened: dict[str, bool] = {}
+        for name, one in OPERATIONS.items():
+            if one.needs is not None:
+                here = "orbit_id" in one.path_parameters or name in BEYOND_ONE_ORBIT
+                opened[one.needs] = opened.get(one.needs, False) or here
+        assert {permission: bool(api.can(permission, garden)) for permission in opened} == opened
+
     def test_it_needs_an_orbit_that_one_may_enter(self, stage: Stage) -> None:
         for person, orbit_id in (
             (stage.cast.charlie, stage.cast.here.orbit_id),

@@ -205,12 +205,57 @@ class TestForeignIdsInBodies:
             )
         assert charlie.deployments.list(*home) == []
 
+    def test_parts_of_what_is_deployed_already(self, charlie: Any, home: Any, mine: Any, stage: Stage) -> None:
+        made = charlie.satellites.create(*home, name="Elevator")
+        stage.house.api(as_(made.api_key)).agent.pair(base_url="http://x", capabilities=CAPABILITIES)
+        one = charlie.deployments.create(*home, satellite_id=made.satellite.id, artifact_id=mine.id, name="Own")
+        alices = stage.alice.deployments.get(*stage.path("deployment_id"))
+        secret = {"A": str(stage.ids["orbit_secret_id"])}
+        stage_id = stage.alice.tracks.stages(*stage.path("track_id"))[0].id
+        where = {"satellite_id": made.satellite.id, "name": "Spy"}
+        for act, arguments, body in (
+            (charlie.revisions.create, (one.id,), {"artifact_id": alices.artifact_id}),
+            (charlie.revisions.create, (one.id,), {"env_variables_secrets": secret}),
+            (charlie.revisions.difference, (one.id, alices.revision.id), {}),
+            (charlie.rollouts.rollback, (one.id,), {"revision_id": alices.revision.id}),
+            (charlie.deployments.update, (one.id,), {"dynamic_attributes_secrets": secret}),
+            (charlie.deployments.update, (one.id,), {"follow_stage_id": stage_id}),
+            (charlie.deployments.create, (), {"follow_stage_id": stage_id, **where}),
+        ):
+            with pytest.raises(NotFound):
+                act(*home, *arguments, **body)
+        assert charlie.deployments.list(*home) == [one]
+
     def test_parts_of_an_upload(self, charlie: Any, stage: Stage) -> None:
         upload = stage.alice.artifacts.create(*stage.path("collection_id"), **announced()).upload_details
         with pytest.raises(NotFound):
             charlie.uploads.multipart(
                 bucket_id=upload.bucket_secret_id, bucket_location=upload.bucket_location, size=7, upload_id="1" * 32
             )
+
+    def test_artifacts_and_collections_of_batches(self, charlie: Any, home: Any, mine: Any, stage: Stage) -> None:
+        alices = [stage.spare.id]
+        with pytest.raises(NotFound):
+            charlie.artifacts.move_many(*home, artifact_ids=[mine.id], target_collection_id=stage.ids["collection_id"])
+        for batch in (
+            charlie.artifacts.delete_many(*home, artifact_ids=alices),
+            charlie.artifacts.move_many(*home, artifact_ids=alices, target_collection_id=mine.collection_id),
+        ):
+            assert batch.done == [] and [one.id for one in batch.refused] == alices
+        assert stage.spare.status == "uploaded" and stage.spare.collection_id == stage.ids["collection_id"]
+
+    def test_orbits_of_keys_webhooks_and_events(self, charlie: Any, home: Any, stage: Stage) -> None:
+        garden = stage.cast.here.orbit_id
+        program = charlie.service_accounts.create(home[0], name="Spy")
+        for act in (
+            lambda: charlie.api_keys.create(name="spy", orbit_id=garden),
+            lambda: charlie.service_accounts.create_key(home[0], program.id, name="spy", orbit_id=garden),
+            lambda: charlie.webhooks.create(home[0], url="https://example.org/", actions=["*"], orbit_id=garden),
+        ):
+            with pytest.raises(NotFound):
+                act()
+        assert charlie.events.list(home[0], orbit=garden).items == []
+        assert charlie.events.list(home[0], object_id=stage.ids["deployment_id"]).items == []
 
     def test_filters_of_lists(self, charlie: Any, home: Any, stage: Stage) -> None:
         page = charlie.artifacts.list(*home, collection_ids=[str(stage.ids["collection_id"])])
