@@ -24,6 +24,7 @@ CLIENT_ID, CLIENT_SECRET = "luml at the tests", "the client's/secret%"
 class IdentityProvider:
     """Signs everybody in who comes, as `claims` say. `lie` is one of the names of `_LIES`.
 
+    While it `hangs` it answers nothing until `goes_on` is set; `waiting` are the requests that it leaves without.
     `asked` and `exchanges` are the requests that it got; `tenants`: it speaks for many, as Microsoft does.
     """
 
@@ -34,10 +35,13 @@ class IdentityProvider:
     post_only: bool = False
     asked: list[dict[str, str]] = field(default_factory=list)
     exchanges: int = 0
+    hangs: bool = False
+    waiting: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.key = RSAKey.generate_key(2048, {"kid": "first", "alg": "RS256", "use": "sig"})
         self.codes: dict[str, dict[str, str]] = {}
+        self.goes_on = threading.Event()
         handler = type("Handler", (_Handler,), {"provider": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -158,6 +162,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._json(answer or {"error": "invalid_grant"}, 200 if answer else 400)
 
     def _json(self, value: Any, status: int = 200) -> None:
+        if self.provider.hangs:
+            self.provider.waiting.append(self.path)
+            self.provider.goes_on.wait()
         body = json.dumps(value).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

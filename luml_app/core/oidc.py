@@ -110,6 +110,12 @@ class Conversation:
         self._lock = threading.Lock()
         self._published: dict[str, tuple[float, Any]] = {}
 
+    def is_known(self) -> bool:
+        """Whether the provider need not be asked before a browser is sent there, nor in the next minute."""
+        with self._lock:
+            moment, value = self._published.get(self._metadata_address, (0.0, None))
+        return value is not None and time.monotonic() - moment < _FRESH_SECONDS - 60
+
     def question(self, *, state: str, nonce: str, verifier: str, redirect_uri: str) -> str:
         """Where to send the browser."""
         asked = {
@@ -193,9 +199,13 @@ class Conversation:
         return address
 
     def _metadata(self) -> dict[str, Any]:
-        address = f"{self.provider.issuer.rstrip('/')}/.well-known/openid-configuration"
+        address = self._metadata_address
         found: dict[str, Any] = self._kept(address, lambda: self._discovered(address))
         return found
+
+    @property
+    def _metadata_address(self) -> str:
+        return f"{self.provider.issuer.rstrip('/')}/.well-known/openid-configuration"
 
     def _discovered(self, address: str) -> dict[str, Any]:
         found = self._get(address)

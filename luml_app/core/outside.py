@@ -17,9 +17,10 @@ from typing import Any, Literal
 
 from luml_app.schemas.errors import Unavailable
 
-Purpose = Literal["look", "probe"]
+Purpose = Literal["look", "probe", "visit"]
 LOOKS_AT_ONCE = 2
 PROBES_AT_ONCE = 1
+VISITS_AT_ONCE = 4
 PATIENCE = 30.0
 """Seconds after which a question that is still waiting for its turn is not asked any more."""
 
@@ -115,14 +116,18 @@ class Crowd:
 
 
 class Outside:
-    """The crowds of a process: those who look into buckets, and those who try them, which takes longer."""
+    """The crowds of a process: those who look into buckets, those who try them, which takes longer, and those who talk
+    with identity providers, each of which has a share as tenants have.
+    """
 
     def __init__(self) -> None:
         looks = "Too many uploads of this organization are being looked for in its buckets; try again in a moment."
         probes = "Another bucket of this organization is being tried just now; try again in a moment."
+        visits = "Many others are being signed in there just now; try again in a moment."
         self._crowds = {
             "look": Crowd("look", size=16, share=LOOKS_AT_ONCE, queue=100, busy=looks),
             "probe": Crowd("probe", size=4, share=PROBES_AT_ONCE, queue=0, busy=probes),
+            "visit": Crowd("visit", size=12, share=VISITS_AT_ONCE, queue=100, busy=visits),
         }
 
     def ask(self, question: Question) -> Future[Any]:

@@ -50,8 +50,8 @@ class Scope:
     """Who calls, on what, with which means.
 
     `found` holds the rows of the path by table name. `refusal` is raised after the transaction has been committed:
-    for the rare operation that must keep a change and refuse all the same. `fetched` is what the operation's `fetch`
-    has brought; `answer` what it has asked elsewhere (`ask`); `go_to` is where a browser goes next.
+    for the rare operation that must keep a change and refuse all the same. `answer` is
+    what the operation has asked elsewhere, by its `fetch` or by `ask`; `go_to` is where a browser goes next.
     """
 
     db: Connection
@@ -66,7 +66,6 @@ class Scope:
     found: dict[str, Any] = field(default_factory=dict)
     cookies: dict[str, tuple[str, int]] = field(default_factory=dict)
     refusal: LumlError | None = None
-    fetched: Any = None
     answer: Any = UNASKED
     go_to: str | None = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -81,15 +81,16 @@ class Service:
     def attempt(self, request: Request, answer: Any = UNASKED) -> Answer:
         """Run one operation as far as it gets without asking elsewhere, or with the `answer` to what it has asked.
 
-        Raises `Question` when it needs one; nothing is changed then.
+        Raises `Question` when it needs one. With the answer it is still the same try, which no throttle counts again.
         """
         operation = request.operation
         path = {name: _id(name, value) for name, value in request.path.items()}
         arguments = {**_query(operation, request.query), **_body(operation, request.body)}
-        with self._throttled(operation, arguments, request.credentials):
-            fetched = operation.fetch(self, arguments, request.credentials) if operation.fetch else None
-            given = {"fetched": fetched, "answer": answer}
-            result, scope = self._committed(operation, path, arguments, request.credentials, given)
+        first = answer is UNASKED
+        with self._throttled(operation, arguments, request.credentials) if first else nullcontext():
+            if first and operation.fetch is not None:
+                answer = operation.fetch(self, arguments, request.credentials)
+            result, scope = self._committed(operation, path, arguments, request.credentials, answer)
             if scope.refusal is not None:
                 raise scope.refusal
             return result
@@ -107,14 +108,14 @@ class Service:
         path: dict[str, UUID],
         arguments: dict[str, Any],
         who: Credentials,
-        given: dict[str, Any],
+        answer: Any,
     ) -> tuple[Answer, Scope]:
         """Run it in a transaction; again when it lost against another one that ran at the same time."""
         connect = self.database.read if operation.reads else self.database.write
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with connect() as db:
-                    return self._run(db, operation, path, arguments, who, given)
+                    return self._run(db, operation, path, arguments, who, answer)
             except DBAPIError as error:
                 if attempt == _ATTEMPTS or not in_each_others_way(error):
                     raise self._explained(operation, error) from error
@@ -129,10 +130,10 @@ class Service:
         path: dict[str, UUID],
         arguments: dict[str, Any],
         who: Credentials,
-        given: dict[str, Any],
+        answer: Any,
     ) -> tuple[Answer, Scope]:
         scope = resolve(db, operation, who, path, self.keys, self.settings)
-        scope.fetched, scope.answer = given["fetched"], given["answer"]
+        scope.answer = answer
         _note_seen(scope)
         wanted = {name: path[name] for name in _names_of(operation.function) if name in path}
         value = operation.function(operation.resource(scope), **wanted, **arguments)

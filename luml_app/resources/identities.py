@@ -6,10 +6,9 @@ does not get Alice's account. Alice connects the provider herself, from her acco
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 import msgspec
@@ -19,6 +18,7 @@ from luml_app.core import tables as t
 from luml_app.core.keys import new_token
 from luml_app.core.oidc import Conversation, Person, conversation, providers
 from luml_app.core.operations import Resource, operation
+from luml_app.core.outside import Question
 from luml_app.core.settings import Settings
 from luml_app.core.targets import HOME, own_page
 from luml_app.core.throttle import VISITS
@@ -26,14 +26,12 @@ from luml_app.resources.api_keys import check_unbounded
 from luml_app.resources.membership import check_person
 from luml_app.resources.new_accounts import check_sign_up, identity_row, insert_account
 from luml_app.resources.sessions import VISIT, open_session
-from luml_app.schemas.errors import Conflict, Forbidden, NotFound, Unauthenticated, Unavailable
+from luml_app.schemas.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from luml_app.schemas.identities import Identity, IdentityLink, ProviderVisit, SignInProvider, WaysIn
 from luml_app.schemas.users import SignedIn
 
 VISIT_SECONDS = 600
 Listed = list[Identity]
-# A provider that hangs may hold some of the threads, but never all of them.
-_visits = threading.BoundedSemaphore(3)
 
 
 class Luggage(msgspec.Struct):
@@ -54,31 +52,38 @@ class Returned(msgspec.Struct):
 
 
 def _leave(name: str | None = None) -> Callable[..., Conversation]:
-    """Fetches what must be known of the provider before the browser is sent there."""
+    """Asks, if need be, what must be known of the provider before the browser is sent there."""
 
     def fetch(service: Any, arguments: dict[str, Any], _who: Any) -> Conversation:
         found = _conversation(service.settings, name or arguments["body"].provider)
-        with _one_of_few():
-            found.question(state="", nonce="", verifier="", redirect_uri="")
+        if not found.is_known():
+            raise Question(found.provider.name, "visit", lambda: _acquainted(found))
         return found
 
     return fetch
 
 
-def _come_back(name: str) -> Callable[..., Returned]:
-    """Uses the visit up, then asks the provider who came."""
+def _acquainted(talk: Conversation) -> Conversation:
+    talk.question(state="", nonce="", verifier="", redirect_uri="")
+    return talk
 
-    def fetch(service: Any, arguments: dict[str, Any], who: Any) -> Returned:
+
+def _come_back(name: str) -> Callable[..., NoReturn]:
+    """Uses the visit up, then asks the provider who came: the answer is a `Returned`."""
+
+    def fetch(service: Any, arguments: dict[str, Any], who: Any) -> NoReturn:
         talk = _conversation(service.settings, name)
         visit = _spend_visit(service, name, arguments["state"], who.visit)
         luggage = msgspec.json.decode(service.keys.decrypt(visit.luggage), type=Luggage)
         _check_answer(talk, arguments)
         uri = _redirect_uri(service.settings, name)
-        with _one_of_few():
-            person = talk.answer(
-                code=arguments["code"], nonce=luggage.nonce, verifier=luggage.verifier, redirect_uri=uri
-            )
-        return Returned(provider=name, person=person, next=luggage.next, user_id=visit.user_id)
+        shown = {"code": arguments["code"], "nonce": luggage.nonce, "verifier": luggage.verifier, "redirect_uri": uri}
+
+        def ask() -> Returned:
+            person = talk.answer(**shown)
+            return Returned(provider=name, person=person, next=luggage.next, user_id=visit.user_id)
+
+        raise Question(name, "visit", ask)
 
     return fetch
 
@@ -164,7 +169,7 @@ class Identities(Resource):
 
     def _visit(self, target: str, user_id: UUID | None = None) -> ProviderVisit:
         """Note that this browser has left for the provider, and give it what it must come back with."""
-        scope, talk = self.scope, self.scope.fetched
+        scope, talk = self.scope, self.scope.answer
         state, browser = new_token(), new_token()
         luggage = Luggage(nonce=new_token(), verifier=new_token() + new_token(), next=own_page(target))
         row = {
@@ -182,7 +187,7 @@ class Identities(Resource):
         return ProviderVisit(url=scope.go_to)
 
     def _returned(self) -> SignedIn:
-        back: Returned = self.scope.fetched
+        back: Returned = self.scope.answer
         self.scope.cookies[VISIT] = ("", 0)
         self.scope.go_to = back.next
         known = self._known(back.person)
@@ -264,12 +269,3 @@ def _check_answer(talk: Conversation, arguments: dict[str, Any]) -> None:
         raise Unauthenticated(f"{talk.provider.label} did not sign you in; begin once more, or sign in otherwise.")
     if arguments["iss"] is not None and arguments["iss"] != talk.provider.issuer and not talk.provider.many_tenants:
         raise Unauthenticated("The answer comes from another provider than the one that was asked: begin once more.")
-
-
-class _one_of_few:  # noqa: N801 - reads as a phrase
-    def __enter__(self) -> None:
-        if not _visits.acquire(timeout=2):
-            raise Unavailable("Others are being signed in just now; try again in a moment.", retry_after=2)
-
-    def __exit__(self, *_: object) -> None:
-        _visits.release()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,11 +15,12 @@ from sqlalchemy import func, select, update
 
 from luml_app.core import tables as t
 from luml_app.core.oidc import conversation, providers
-from luml_app.schemas.errors import ConfigurationError
+from luml_app.core.scope import Credentials
+from luml_app.schemas.errors import ConfigurationError, Forbidden
 from luml_app.web.house import House
 from tests.cast import PASSWORD, Cast
 from tests.provider import LIES, IdentityProvider
-from tests.serving import RunningServer
+from tests.serving import RunningServer, until
 
 Browse = Callable[[], httpx.Client]
 
@@ -248,6 +250,17 @@ class TestAccountsThatExist:
             db.execute(update(t.users).where(t.users.c.email == "grace@example.org").values(disabled=True))
         assert sign_in(browse()).status_code == 403
 
+    def test_a_key_that_ends_connects_nothing(self, http: httpx.Client, house: House, cast: Cast) -> None:
+        alice = house.api(Credentials(token=cast.alice.api_key))
+        end = datetime.now(UTC) + timedelta(days=1)
+        narrow: tuple[dict[str, Any], ...] = ({"expires_at": end}, {"scopes": ["api"]})
+        for number, limits in enumerate(narrow):
+            brief = house.api(Credentials(token=alice.api_keys.create(name=f"brief {number}", **limits).key))
+            with pytest.raises(Forbidden, match="sign in for this"):
+                brief.identities.link(provider="oidc")
+        assert count(house, t.provider_visits) == 0
+        assert alice.identities.link(provider="oidc").url
+
     def test_another_site_cannot_connect_its_account_to_mine(self, browse: Browse, cast: Cast) -> None:
         mine = self.signed_in(browse, cast)
         foreign = {"Origin": "https://evil.example.com", "Sec-Fetch-Site": "cross-site"}
@@ -331,6 +344,23 @@ def test_a_provider_that_is_away_is_said_to_be(http: httpx.Client, provider: Ide
     answer = http.get(back)
     assert answer.status_code == 503
     assert "does not answer" in answer.json()["detail"]
+
+
+def test_a_provider_that_hangs_holds_up_nobody_else(
+    build_house: Callable[..., House], start_server: Callable[..., RunningServer], provider: IdentityProvider
+) -> None:
+    server = start_server(build_house(**provider.settings(), pool_size=2), role="api")
+    provider.hangs = True
+    with ThreadPoolExecutor(4) as threads, httpx.Client(base_url=server.address, timeout=60) as http:
+        logins = [threads.submit(httpx.get, f"{server.address}/v1/auth/oidc/login", timeout=60) for _ in range(4)]
+        try:
+            until(lambda: len(provider.waiting) == 4, "more visits wait than there are threads for requests")
+            assert http.get("/v1/auth/providers").status_code == 200
+            body = {"email": "nobody@example.org", "password": "a guess of one"}
+            assert http.post("/v1/auth/signin", json=body).status_code == 401
+        finally:
+            provider.goes_on.set()
+        assert [one.result().status_code for one in logins] == [200] * 4
 
 
 class TestWhoMaySignUp:
