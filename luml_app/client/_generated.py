@@ -197,11 +197,12 @@ class Accounts(Group):
             )
         )
 
-    def confirm_email(self, *, confirmation_token: str) -> Detail:
+    def confirm_email(self, *, confirmation_token: str, elsewhere: bool = False) -> Detail:
         """Confirm one's e-mail address by the link of the mail.
 
         When more than one sign-up has used the address, none of their passwords counts; a browser is led on to choose
-        one, anybody else asks for it with `accounts.forgot_password`.
+        one, anybody else asks for it with `accounts.forgot_password`. With `elsewhere` it is the same for a sign-up in
+        another browser than this one: the page to which the mail leads says so, since a stranger may have signed up.
         """
         return self._send(
             Call(
@@ -209,7 +210,7 @@ class Accounts(Group):
                 "GET",
                 "/v1/auth/confirm-email",
                 Detail,
-                query={"confirmation_token": confirmation_token},
+                query={"confirmation_token": confirmation_token, "elsewhere": elsewhere},
             )
         )
 
@@ -3058,11 +3059,12 @@ class AsyncAccounts(AsyncGroup):
             )
         )
 
-    async def confirm_email(self, *, confirmation_token: str) -> Detail:
+    async def confirm_email(self, *, confirmation_token: str, elsewhere: bool = False) -> Detail:
         """Confirm one's e-mail address by the link of the mail.
 
         When more than one sign-up has used the address, none of their passwords counts; a browser is led on to choose
-        one, anybody else asks for it with `accounts.forgot_password`.
+        one, anybody else asks for it with `accounts.forgot_password`. With `elsewhere` it is the same for a sign-up in
+        another browser than this one: the page to which the mail leads says so, since a stranger may have signed up.
         """
         return await self._send(
             Call(
@@ -3070,7 +3072,7 @@ class AsyncAccounts(AsyncGroup):
                 "GET",
                 "/v1/auth/confirm-email",
                 Detail,
-                query={"confirmation_token": confirmation_token},
+                query={"confirmation_token": confirmation_token, "elsewhere": elsewhere},
             )
         )
 

@@ -26,9 +26,9 @@ class Operation:
     of older clients. `writes`: it changes something although its method is GET. `wakes_on`: an answer that is empty
     may wait (query parameter ``wait``, seconds) for an event whose action starts so. `whole`: the scope holds the bulky
     columns of the addressed object, too (those that are marked so in `core.tables`). `throttle`: how often it may be
-    tried. `fetch`: what must be known before the transaction; it gets the service, the arguments and the credentials. What it
-    returns, or what comes of the `Question` that it raises, is the scope's `answer`. `streams`: over HTTP, the
-    items of all its pages follow each other as JSON lines, one page in memory at a time.
+    tried. `fetch`: finds out what must be known before the transaction; it gets the service, the arguments and the
+    credentials. What it returns, or what comes of the `Question` that it raises, is the scope's `answer`. `streams`:
+    over HTTP, the items of all its pages follow each other as JSON lines, one page in memory at a time.
     """
 
     name: str

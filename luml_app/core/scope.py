@@ -32,6 +32,8 @@ class Credentials:
     user_agent: str | None = None
     visit: str | None = None
     """What a browser that comes back from a provider was given when it left."""
+    sign_up: str | None = None
+    """What a browser was given when it signed up."""
 
     @property
     def kind(self) -> str:

@@ -14,15 +14,16 @@ from luml_app.core.passwords import hash_password
 from luml_app.core.throttle import MAILING, TOKENS
 from luml_app.resources.account_mails import RESET_SECONDS, ask_for_mail, new_account_token, tell_of_new_password
 from luml_app.resources.new_accounts import check_sign_up, insert_account
-from luml_app.resources.sessions import end_sessions, forget_tokens
+from luml_app.resources.sessions import SIGN_UP, end_sessions, forget_tokens
 from luml_app.schemas.accounts import EmailAddress, NewPassword, SignUp
 from luml_app.schemas.errors import BadRequest, Conflict, Forbidden
 from luml_app.schemas.fields import Detail
 
 _CHOOSE = (
-    "The e-mail address is confirmed. More than one sign-up has used it, so that no password of theirs counts: "
+    "The e-mail address is confirmed. A sign-up by somebody else may have used it, so that no password counts yet: "
     "choose one as if it were forgotten."
 )
+_SIGN_UP_SECONDS = 7 * 24 * 3600
 _LINK_IS_OLD = "This link was used already, or has expired: {remedy}."
 
 
@@ -41,6 +42,7 @@ class Accounts(Resource):
         if user_id is not None:
             self.scope.record("user.signup", user_id)
         ask_for_mail(self.scope, "signup", email, hashed)
+        self.scope.cookies[SIGN_UP] = (self.scope.keys.hash(_of_sign_up(hashed)), _SIGN_UP_SECONDS)
         return Detail(detail="Please confirm your e-mail address: open the link in the mail that we have sent you.")
 
     @operation("POST /v1/auth/resend-confirmation", by="anyone", throttle=MAILING)
@@ -50,11 +52,12 @@ class Accounts(Resource):
         return Detail(detail="If this address waits to be confirmed, a mail is on its way to it.")
 
     @operation("GET /v1/auth/confirm-email", by="anyone", writes=True, throttle=TOKENS)
-    def confirm_email(self, confirmation_token: str) -> Detail:
+    def confirm_email(self, confirmation_token: str, elsewhere: bool = False) -> Detail:
         """Confirm one's e-mail address by the link of the mail.
 
         When more than one sign-up has used the address, none of their passwords counts; a browser is led on to choose
-        one, anybody else asks for it with `accounts.forgot_password`.
+        one, anybody else asks for it with `accounts.forgot_password`. With `elsewhere` it is the same for a sign-up in
+        another browser than this one: the page to which the mail leads says so, since a stranger may have signed up.
         """
         row = self._take_tokens(confirmation_token, "confirm")
         u = t.users
@@ -63,10 +66,8 @@ class Accounts(Resource):
         user = self.db.execute(confirmed).one_or_none()
         if user is not None:
             self.scope.record("user.confirm", row.user_id)
-            if user.password_hash is None:
-                token = new_account_token(self.scope, row.user_id, "reset", RESET_SECONDS)
-                self.scope.go_to = f"/reset?token={quote(token)}&done=choose"
-                return Detail(detail=_CHOOSE)
+            if user.password_hash is None or (elsewhere and not self._signed_up_here(user.password_hash)):
+                return self._choose(row.user_id)
         self.scope.go_to = "/login?done=confirmed"
         return Detail(detail="The e-mail address is confirmed; you can sign in now.")
 
@@ -107,6 +108,17 @@ class Accounts(Resource):
         forget_tokens(self.scope)
         return Detail(detail="Account deleted successfully")
 
+    def _signed_up_here(self, password_hash: str) -> bool:
+        """Whether it was the browser that asks which has chosen this password at its sign-up."""
+        return self.scope.credentials.sign_up in self.scope.keys.hashes(_of_sign_up(password_hash))
+
+    def _choose(self, user_id: UUID) -> Detail:
+        """Have whoever has confirmed the address choose the password: none that was chosen before counts."""
+        self.db.execute(update(t.users).where(t.users.c.id == user_id).values(password_hash=None))
+        token = new_account_token(self.scope, user_id, "reset", RESET_SECONDS)
+        self.scope.go_to = f"/reset?token={quote(token)}&done=choose"
+        return Detail(detail=_CHOOSE)
+
     def _take_tokens(self, token: str, kind: str) -> Any:
         """Use a mail's token up, and with it all others of its account. Of two at once one succeeds."""
         a = t.account_tokens
@@ -144,6 +156,11 @@ class Accounts(Resource):
         for row in rows:
             _check_nothing_is_lost(row)
         return [row.id for row in rows]
+
+
+def _of_sign_up(password_hash: str) -> str:
+    """What the cookie of a sign-up proves, once it is hashed: it chose the password with this (salted) hash."""
+    return f"sign-up {password_hash}"
 
 
 def _doomed_in(organizations: Any) -> Any:

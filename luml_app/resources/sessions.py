@@ -14,7 +14,7 @@ from luml_app.core.keys import new_token
 from luml_app.core.operations import Resource, operation
 from luml_app.schemas.sessions import Session
 
-ACCESS, REFRESH, VISIT = "access_token", "refresh_token", "provider_visit"
+ACCESS, REFRESH, VISIT, SIGN_UP = "access_token", "refresh_token", "provider_visit", "sign_up"
 Listed = list[Session]
 
 

@@ -30,7 +30,8 @@ _POLICY = (
 )
 _DONE = {
     "confirmed": "Your e-mail address is confirmed; sign in now.",
-    "choose": "Your e-mail address is confirmed. More than one sign-up has used it: choose the password that counts.",
+    "choose": "Your e-mail address is confirmed. You, or somebody else, signed up with it in another browser: "
+    "choose the password that counts.",
     "reset": "The password is changed; sign in with the new one.",
     "connected": "Connected. You can sign in that way from now on.",
 }
@@ -250,7 +251,8 @@ class Confirm(Page):
         """Confirm the address by the token, or ask for another mail to it."""
         form = self.form("token", "email")
         if form["token"]:
-            answer = await self.call("accounts.confirm_email", query={"confirmation_token": form["token"]})
+            asked = {"confirmation_token": form["token"], "elsewhere": True}
+            answer = await self.call("accounts.confirm_email", query=asked)
             self.redirect(answer.go_to or "/login")
             return
         answer = await self.call("accounts.resend_confirmation", {"email": form["email"]})

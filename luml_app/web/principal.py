@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from tornado.httputil import HTTPServerRequest
 
 from luml_app.core.scope import Credentials
-from luml_app.resources.sessions import ACCESS, REFRESH, VISIT
+from luml_app.resources.sessions import ACCESS, REFRESH, SIGN_UP, VISIT
 from luml_app.schemas.errors import Forbidden
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}
@@ -22,6 +22,7 @@ def credentials_of(request: HTTPServerRequest) -> Credentials:
         ip=request.remote_ip,
         user_agent=request.headers.get("User-Agent"),
         visit=_cookie(request, VISIT),
+        sign_up=_cookie(request, SIGN_UP),
     )
 
 

@@ -129,7 +129,8 @@ def test_a_place_that_cannot_be(alices: Any, organization: Any, changes: dict[st
 
 PRIVATE = ["http://localhost:9000", "http://127.0.0.1", "http://10.1.2.3", "http://169.254.169.254", "http://[::1]:9000",
            "http://[::ffff:10.0.0.1]", "http://0.0.0.0", "http://[64:ff9b::a00:1]", "http://[fd00::1]",
-           "http://[64:ff9b:1::a00:1]", "http://[::10.0.0.1]", "http://[fec0::1]", "http://[2002:a00:1::1]"]  # fmt: skip
+           "http://[64:ff9b:1::a00:1]", "http://[::10.0.0.1]", "http://[fec0::1]",
+           "http://[2002:a00:1::1]"]  # fmt: skip
 
 
 @pytest.mark.parametrize("endpoint", PRIVATE)

@@ -89,6 +89,23 @@ def test_from_sign_up_to_a_new_password(http: httpx.Client, box: Mailbox) -> Non
     assert "another mail" in said(again)
 
 
+def test_a_stranger_who_signs_up_with_my_address_gets_nothing_by_my_click(
+    http: httpx.Client, server: RunningServer, box: Mailbox
+) -> None:
+    with httpx.Client(base_url=server.address, headers={"Accept": "text/html"}, timeout=60) as stranger:
+        stranger.post("/signup", data=ADA)
+        token = link_in(box.to(ADA["email"]), "/confirm").partition("token=")[2]
+        http.post("/signup", data={**ADA, "email": "another@example.org"})  # a sign-up of another account helps nobody
+        done = http.post("/confirm", data={"token": token})
+        page = page_of(http, done.headers["Location"])
+        assert "choose the password that counts" in said(page)
+        assert sign_in(stranger).status_code == 401
+        chosen = http.post("/reset", data={"token": token_of(page), "password": "difference engine"})
+        assert chosen.headers["Location"] == "/login?done=reset"
+        assert sign_in(stranger).status_code == 401
+        assert sign_in(http, "difference engine").headers["Location"] == "/app"
+
+
 def test_a_page_of_the_mail_keeps_its_token_to_itself(http: httpx.Client) -> None:
     for page in ("/reset?token=secret", "/confirm?token=secret"):
         answer = http.get(page)

@@ -57,7 +57,7 @@ def _mailed_token(stage: Stage, kind: str, *, confirmed: bool) -> str:
 
 @case("accounts.confirm_email")
 def _(stage: Stage) -> Case:
-    return Case(query={"confirmation_token": _mailed_token(stage, "confirm", confirmed=False)})
+    return Case(query={"confirmation_token": _mailed_token(stage, "confirm", confirmed=False), "elsewhere": True})
 
 
 @case("accounts.reset_password")
