@@ -180,16 +180,20 @@ def lines_of(collector: Collector, deployment_id: str) -> list[str]:
 
 
 def test_everything_a_replica_prints_is_kept_to_its_last_line(runtime: Runtime, spec: Spec, tmp_path: Path) -> None:
-    talk = "import atexit; [print('line', n, flush=True) for n in range(50)]; atexit.register(print, 'the last line')"
+    talk = (
+        "import threading; [print('line', n, flush=True) for n in range(50)]; threading.Thread(daemon=True, target="
+        "lambda: [(print('tick', n, flush=True), time.sleep(0.02)) for n in range(10**6)]).start()"
+    )
     replica = spec(warmup=talk)
     with collecting(runtime, tmp_path / "logs") as (collector, recorded_runtime):
         recorded_runtime.ensure_running(replica)
         url_when(runtime, replica.key)
-        until(lambda: "line 49" in lines_of(collector, replica.deployment_id))
+        until(lambda: "tick 20" in lines_of(collector, replica.deployment_id))
         recorded_runtime.ensure_absent(replica.key)
         lines = lines_of(collector, replica.deployment_id)
     assert [line for line in lines if line.startswith("line ")] == [f"line {n}" for n in range(50)]
-    assert "the last line" in lines
+    ticks = [line for line in lines if line.startswith("tick ")]  # to the moment of its end, and none left out
+    assert ticks == [f"tick {n}" for n in range(len(ticks))]
     assert lines[:2] == ["Starting replica 0 of revision r1.", "Started replica 0 of revision r1."]
     assert lines[-1] == "Stopped replica 0 of revision r1."
 
