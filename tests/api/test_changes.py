@@ -70,6 +70,7 @@ ELSEWHERE = {
     "orbit_members.update": "test_members",
     "api_keys.update": "test_sessions",
     "webhooks.update": "test_webhooks",
+    "rollouts.update": "below: what it changes is in one column",
 }
 _BY_TABLE = {"organizations": "organization_id", "orbits": "orbit_id", "users": None} | dict.fromkeys(
     ("buckets", "orbit_secrets"), "secret_id"
@@ -120,6 +121,46 @@ def test_only_what_was_sent_changes(name: str, stage: Stage) -> None:
         assert {**before, **expected, **dict.fromkeys(unsteady)} == {**after, **dict.fromkeys(unsteady)}
         if before | expected == before and operation.by == "user" and name != "auth.update_me":
             assert after["updated_at"] == before["updated_at"], "nothing has changed"
+
+    check()
+
+
+SHARES = st.fixed_dictionaries(
+    {},
+    optional={
+        "weight": st.integers(0, 100),
+        "mirror": st.booleans(),
+        "bounds": NULL | st.just({"error_rate": 0.1, "p95_seconds": None, "min_requests": 20}),
+        "steps": st.lists(st.fixed_dictionaries({"weight": st.integers(0, 100), "seconds": st.just(60)}), max_size=2),
+    },
+)
+
+
+def test_a_rollout_changes_in_what_was_sent(stage: Stage) -> None:
+    here, row_id = stage.path("deployment_id"), stage.ids["deployment_id"]
+    stage.satellite.agent.update_deployment(row_id, status="active", generation=1)
+    planned = {"steps": [{"weight": 5, "seconds": 600}, {"weight": 50}], "bounds": {"error_rate": 0.2}}
+    stage.alice.revisions.create(*here, artifact_id=stage.spare.id, rollout=planned)
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(SHARES)
+    def check(body: dict[str, Any]) -> None:
+        before = row_of(stage, t.deployments, row_id)
+        stage.alice.rollouts.update(*here, **body)
+        after = row_of(stage, t.deployments, row_id)
+        old, new = before.pop("rollout"), after.pop("rollout")
+        touched = set(body)
+        if body.get("steps"):  # new ones begin with their first
+            touched |= {"weight", "mirror", "step"}
+            assert (new["steps"], new["weight"], new["step"]) == (body["steps"], body["steps"][0]["weight"], 0)
+        elif "weight" in body:  # a share by hand ends them
+            touched |= {"steps", "mirror", "step"}
+            assert (new["steps"], new["weight"]) == ([], body["weight"])
+        assert {name: old[name] for name in old.keys() - touched} == {name: new[name] for name in old.keys() - touched}
+        assert new["bounds"] == body.get("bounds", old["bounds"])
+        assert new["mirror"] == body.get("mirror", False if "mirror" in touched else old["mirror"])
+        unsteady = {"updated_at", "generation"} if old != new else set()
+        assert before | dict.fromkeys(unsteady) == after | dict.fromkeys(unsteady)
 
     check()
 

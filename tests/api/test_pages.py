@@ -40,6 +40,7 @@ FILTERS: dict[str, list[dict[str, Any]]] = {
     "collections.list": [{"search": "NAME 1"}, {"types": ["model"]}],
     "tracks.list": [{"search": "name 1"}, {"types": ["model"]}],
     "track_entries.list": [],
+    "revisions.list": [],
     "search.list": [{"text": "name"}, {"kinds": ["collection", "track"]}, {"filter": "metrics.tied > 1"}],
     "events.list": [{"action": "artifact"}],
     "events.list_in_orbit": [{"action": "artifact"}],
@@ -89,6 +90,11 @@ def _event(number: int, stage: Stage) -> dict[str, Any]:
     return {"id": new_id(), **place, "actor_kind": "user", "action": action, "object_id": new_id()}
 
 
+def _revision(number: int, stage: Stage) -> dict[str, Any]:
+    part = {"deployment_id": stage.ids["deployment_id"], "artifact_id": stage.ids["artifact_id"], "digest": "0" * 64}
+    return {"id": new_id(), "number": 100 + number, "created_at": START, **part}
+
+
 @pytest.fixture
 def crowd(stage: Stage) -> Stage:
     """500 objects of each kind, inserted beside the api for speed."""
@@ -105,6 +111,7 @@ def crowd(stage: Stage) -> Stage:
         tracks = [row | {"id": new_id(), "artifact_type": "model"} for row in rows]
         db.execute(insert(t.tracks), [row | {"name": f"{row['name']} {row['id']}"} for row in tracks])
         db.execute(insert(t.track_entries), [one | {"created_at": START} for one in entries])
+        db.execute(insert(t.revisions), [_revision(number, stage) for number in range(COUNT)])
         db.execute(insert(t.events), [_event(number, stage) for number in range(COUNT)])
         db.execute(text(_VALUES))
         db.execute(update(t.artifacts).where(t.artifacts.c.name == "Hatter").values(updated_at=START))
