@@ -158,7 +158,8 @@ def build(spec: EnvironmentSpec, folder: Path, uv: str, environment: Mapping[str
     requirements = [*spec.requirements, *SERVER_REQUIREMENTS]
     try:
         run_uv([uv, "venv", "--quiet", "--python", python, str(folder / "venv")], environment)
-        options = ["--quiet", "--python", inside, *spec.options]
+        # Replicas may not write into it, so what is not compiled now is compiled at each of their starts.
+        options = ["--quiet", "--compile-bytecode", "--python", inside, *spec.options]
         run_uv([uv, "pip", "install", *options, "--", *requirements], environment)
     except BaseException:
         empty(folder)
