@@ -22,10 +22,14 @@ class Reason:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a replica ended: its exit code (128 + the signal's number for a signal), whether its memory ran out."""
+    """How a replica ended: its exit code (128 + the signal's number for a signal), whether its memory ran out.
+
+    `refusal` is what was said of one that could not even begin, on the machine that it was given to.
+    """
 
     code: int | None = None
     out_of_memory: bool = False
+    refusal: str = ""
 
 
 KILLED = 128 + 9
@@ -130,6 +134,19 @@ NOT_STARTED = Reason(
     "The replica could not be started",
     "The engine's words are below; `luml satellite doctor` on the satellite's machine says more.",
 )
+NO_NODE = Reason(
+    "No node of the swarm can take the replica",
+    "See with `docker node ls` which nodes are up; they must fit SATELLITE_CONSTRAINTS and have the GPUs asked for.",
+)
+NODE_LACKS_IMAGE = Reason(
+    "A node of the swarm does not have the model image",
+    "Set SATELLITE_IMAGE to a name in a registry that all nodes can reach, or load the image on each node "
+    "(`docker save` here, `docker load` there).",
+)
+HANDOVER_TOO_LARGE = Reason(
+    "The secrets of the deployment are too large for a swarm",
+    "A swarm keeps 500 kB for each replica: keep large files in a bucket, and only their keys in secrets.",
+)
 BAD_PARAMETER = Reason(
     "A parameter of the deployment does not fit this satellite",
     "Make a revision with a value that fits.",
@@ -156,6 +173,10 @@ ENGINE_SAYS = (
     (("port is already allocated", "address already in use"), PORT_TAKEN),
     (("could not select device driver", "nvidia-container"), NO_GPU),
     (("no space left",), DISK_FULL),
+)
+SWARM_SAYS = (
+    (("no suitable node",), NO_NODE),
+    (("no such image", "not found: manifest unknown", "pull access denied"), NODE_LACKS_IMAGE),
 )
 TRACEBACK_ENDS = (
     (("memoryerror", "std::bad_alloc"), OUT_OF_MEMORY),
@@ -192,6 +213,8 @@ def of_ending(ending: Ending | None, printed: str) -> Reason:
     """Why a replica ended by itself, from how it ended and what it printed last."""
     if ending and ending.out_of_memory:
         return OUT_OF_MEMORY
+    if ending and ending.refusal:
+        return first_said(SWARM_SAYS, ending.refusal) or of_engine(ending.refusal)
     if ending and ending.code == KILLED:
         return KILLED_FROM_OUTSIDE
     said = first_said(TRACEBACK_ENDS, printed.strip().rpartition("\n")[2])

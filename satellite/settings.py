@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
-RuntimeChoice = Literal["auto", "docker", "process"]
+RuntimeChoice = Literal["auto", "docker", "process", "swarm"]
 # What of the operator's environment a model sees: what libraries need to work, and nothing that may be a key.
 INHERITED = {
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR",
@@ -91,6 +91,8 @@ class Settings:
     docker_host: str = ""
     registry_user: str = ""
     registry_password: str = field(default="", repr=False)
+    nodes_address: str = ""
+    constraints: tuple[str, ...] = ()
     wheelhouse: Path | None = None
     cache_bytes: int = 50 * 1024 * MIB
     environment_bytes: int = 50 * 1024 * MIB
@@ -117,7 +119,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     env = os.environ if environment is None else environment
     runtime = env.get("SATELLITE_RUNTIME", "auto")
     if runtime not in get_args(RuntimeChoice):
-        raise SettingsError(f"SATELLITE_RUNTIME is {runtime!r}; it must be one of auto, docker, process")
+        raise SettingsError(f"SATELLITE_RUNTIME is {runtime!r}; it must be one of auto, docker, process, swarm")
     wheelhouse = env.get("SATELLITE_WHEELHOUSE")
     certificate = tls_files(env)
     return Settings(
@@ -145,6 +147,8 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         docker_host=env.get("DOCKER_HOST", ""),
         registry_user=env.get("SATELLITE_REGISTRY_USER", ""),
         registry_password=env.get("SATELLITE_REGISTRY_PASSWORD", ""),
+        nodes_address=env.get("SATELLITE_NODES_ADDRESS", ""),
+        constraints=tuple(env.get("SATELLITE_CONSTRAINTS", "").replace(",", " ").split()),
         wheelhouse=Path(wheelhouse) if wheelhouse else None,
         cache_bytes=int(number(env, "SATELLITE_CACHE_GIB", 50) * 1024 * MIB),
         environment_bytes=int(number(env, "SATELLITE_ENVIRONMENTS_GIB", 50) * 1024 * MIB),

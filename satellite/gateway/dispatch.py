@@ -24,7 +24,7 @@ from satellite.gateway.places import Places
 from satellite.gateway.routes import Backend, Route, RouteReader
 from satellite.gateway.settings import GatewaySettings
 from satellite.gateway.stats import Window
-from satellite.gateway.upstream import Connection, Unreachable, UpstreamGone, Upstreams, request_head
+from satellite.gateway.upstream import Connection, Unreachable, UpstreamGone, Upstreams, base_path, request_head
 
 LOOK_AGAIN_SECONDS = 0.05
 MIRRORED_AT_ONCE = 16
@@ -43,11 +43,11 @@ class Order:
     headers: tuple[Header, ...]
     body: Body | None = None
 
-    def head(self, suffix: bytes = b"") -> bytes:
-        """The head of the request; `suffix` marks a copy in its id."""
+    def head(self, url: str, suffix: bytes = b"") -> bytes:
+        """The head of the request to the model server at `url`; `suffix` marks a copy in its id."""
         headers = [(name, value + suffix if name == b"x-request-id" else value) for name, value in self.headers]
         body = self.body
-        return request_head("POST" if body else "GET", self.path, body.size if body else None, headers)
+        return request_head("POST" if body else "GET", base_path(url) + self.path, body.size if body else None, headers)
 
 
 class Activity(msgspec.Struct):
@@ -211,7 +211,7 @@ class Gateway:
         began = time.monotonic()
         self.count(order, backend, 1)
         try:
-            connection = await self.upstreams.ask(backend.url, order.head(suffix), order.body)
+            connection = await self.upstreams.ask(backend.url, order.head(backend.url, suffix), order.body)
         except BaseException as error:
             self.count(order, backend, -1)
             seconds = time.monotonic() - began

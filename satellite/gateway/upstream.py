@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import cast
@@ -267,6 +268,12 @@ async def connect(url: str) -> Connection:
     except OSError as error:
         raise Unreachable(f"The model server cannot be reached: {error}") from error
     return connection
+
+
+@functools.lru_cache(maxsize=1024)
+def base_path(url: str) -> str:
+    """What comes before every path at a model server's address."""
+    return urlsplit(url).path
 
 
 def request_head(method: str, path: str, size: int | None, headers: Iterable[Header]) -> bytes:

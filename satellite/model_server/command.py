@@ -12,9 +12,13 @@ BACKLOG = 512
 
 
 def main(argv: list[str]) -> int:
-    """Run the server, or with `environment` as the first word build an environment; returns the exit code."""
+    """Run the server, or what the first word says: build an `environment`, start on a `node`; returns the exit code."""
     if argv[:1] == ["environment"]:
         return provide_environment(argv[1:])
+    if argv[:1] == ["node"]:
+        from . import node
+
+        return node.start(argv[1:])
     from .supervisor import Supervisor
 
     return Supervisor(from_arguments(argv)).run()

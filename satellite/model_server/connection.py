@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import httptools
 
+from .door import Door
 from .exchange import Refusal, Reply, Request, refuse
 
 # A body of up to so many times the limit is read to its end for the sake of a readable refusal.
@@ -60,6 +61,7 @@ class Connections:
     def __init__(self, handle: Handler, body_limit: int) -> None:
         self.handle = handle
         self.body_limit = body_limit
+        self.door = Door()
         self.open: set[Connection] = set()
         self.closing = False
 
@@ -174,9 +176,12 @@ class Connection(asyncio.Protocol):
         if len(self.exchanges) > 1 and self.transport:
             # Whoever sends the next request before the reply to this one is not read faster than answered.
             self.transport.pause_reading()
-        path = self.url.partition(b"?")[0].decode("latin-1")
+        path = self.server.door.behind(self.url.partition(b"?")[0])
+        if path is None:
+            exchange.respond(refuse(Refusal(404, "Not found")))
+            return
         body = self.chunks[0] if len(self.chunks) == 1 else b"".join(self.chunks)
-        request = Request(path, self.headers, body, self.server.body_limit)
+        request = Request(path.decode("latin-1"), self.headers, body, self.server.body_limit)
         self.server.handle(self.parser.get_method().decode("latin-1"), request, exchange)
 
     def refuse_and_close(self, refusal: Refusal) -> None:

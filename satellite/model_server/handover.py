@@ -1,7 +1,8 @@
 """What a replica is handed outside of its environment: secrets, as files in a folder that nobody else sees.
 
 An environment variable is shown by `docker inspect` and `/proc/<pid>/environ`; a file in memory is not. The folder
-holds `environment.json`, read once before the model is loaded, and `attributes.json`, read again when it was replaced.
+holds `environment.json`, read once before the model is loaded, and `attributes.json`, read again when it was replaced;
+`door`, too, where others could reach the model server over a network.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 ENVIRONMENT = "environment.json"
 ATTRIBUTES = "attributes.json"
+DOOR = "door"
 LOOK_AGAIN_SECONDS = 1.0
 
 
@@ -41,6 +43,13 @@ class Handover:
             raise HandoverMissing(
                 f"The secrets of this replica are not in {self.folder} ({error}); the satellite must start it anew"
             ) from error
+
+    def door(self) -> str:
+        """The word that who asks this replica has to know; empty where nobody but the satellite can reach it."""
+        try:
+            return (self.folder / DOOR).read_text() if self.folder else ""
+        except FileNotFoundError:
+            return ""
 
     def attributes(self) -> dict[str, str]:
         """The dynamic attributes as they are now: the file is looked at once a second at most.

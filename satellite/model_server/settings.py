@@ -74,6 +74,35 @@ def builder_arguments(argv: list[str]) -> tuple[str, Path]:
     return options.spec, options.folder
 
 
+@dataclass(frozen=True)
+class NodeSettings:
+    """What a replica on a node of a swarm fetches from the satellite at `source`, and what it then becomes.
+
+    `model` and `environment` (where one is needed) are the sha256 of parcels, `volume_bytes` is how much of them the
+    node keeps.
+    """
+
+    source: str
+    replica: str
+    model: str
+    command: list[str]
+    environment: str = ""
+    environment_key: str = ""
+    volume_bytes: int = 50 * 1024 * 1024 * 1024
+
+
+def node_arguments(argv: list[str]) -> NodeSettings:
+    """The arguments of `node`; the command comes after `--`."""
+    parser = argparse.ArgumentParser(prog="luml-model-server node", description="Serve a model on a node of a swarm")
+    for name in ("--source", "--replica", "--model"):
+        parser.add_argument(name, required=True)
+    parser.add_argument("--environment", default="")
+    parser.add_argument("--environment-key", default="")
+    parser.add_argument("--volume-bytes", type=int, required=True)
+    words = argv.index("--")
+    return NodeSettings(command=argv[words + 1 :], **vars(parser.parse_args(argv[:words])))
+
+
 def builder_environment() -> dict[str, str]:
     """What uv sees: everything, unchanged."""
     return dict(os.environ)

@@ -21,10 +21,13 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
 
 from .board import LOADING, READY, SILENT_SECONDS, Board
 from .command import listening_socket, write_whole
+from .door import Door
+from .handover import Handover
 from .settings import ServerSettings, share_processors
 
 TURN_SECONDS = 0.25
@@ -42,6 +45,12 @@ HEALTH = (b"GET /healthz ", b"GET /v2/health/ready ", b"GET /v2/health/live ")
 LIVE = (
     b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 13\r\nconnection: close\r\n\r\n{"live":true}'
 )
+# Of the second and of the first generation of control groups.
+OUT_OF_MEMORY_COUNTERS = (
+    Path("/sys/fs/cgroup/memory.events"),
+    Path("/sys/fs/cgroup/memory/memory.oom_control"),
+)
+NOT_FOUND = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 BACKOFF_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 STEADY_SECONDS = 60.0
 HEAD_LIMIT = 16 * 1024
@@ -60,11 +69,12 @@ class Place:
 
 @dataclass
 class Visitor:
-    """A connection that the supervisor has accepted itself."""
+    """A connection that the supervisor has accepted itself; `asked` is None where the door's word is not known."""
 
     socket: socket.socket
     until: float
     head: bytes = b""
+    asked: bytes | None = b""
     held: bool = False
 
 
@@ -74,6 +84,7 @@ class Supervisor:
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
         self.board = Board(settings.workers)
+        self.door = Door(Handover(settings.handover).door())
         self.places = [Place() for _ in range(settings.workers)]
         self.visitors: dict[int, Visitor] = {}
         self.stopping = False
@@ -186,8 +197,9 @@ class Supervisor:
         if not chunk or len(visitor.head) > 2 * HEAD_LIMIT:
             self.dismiss(visitor)
         elif b"\r\n\r\n" in visitor.head:
-            if self.was_ready:
-                patience = HOLD_HEALTH_SECONDS if visitor.head.startswith(HEALTH) else HOLD_SECONDS
+            visitor.asked = self.door.asked(visitor.head)
+            if self.was_ready and visitor.asked is not None:
+                patience = HOLD_HEALTH_SECONDS if visitor.asked.startswith(HEALTH) else HOLD_SECONDS
                 visitor.held, visitor.until = True, time.monotonic() + patience
             else:
                 self.tell(visitor)
@@ -195,9 +207,11 @@ class Supervisor:
     def tell(self, visitor: Visitor) -> None:
         """Say how the server is to whoever asks that, and to everybody else that there is nobody to compute."""
         health = {"status": "silent"} if self.was_ready else self.board.health()
-        if visitor.head.startswith(HEALTH[2]):
+        if visitor.asked is None:
+            answer = NOT_FOUND
+        elif visitor.asked.startswith(HEALTH[2]):
             answer = LIVE
-        elif visitor.head.startswith(HEALTH):
+        elif visitor.asked.startswith(HEALTH):
             answer = unavailable(health)
         else:
             trouble = "is loading" if health["status"] == "loading" else "does not answer at the moment"
@@ -317,8 +331,16 @@ def told(code: int) -> str:
     if code >= 0:
         return f"exit code {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-    hint = " (out of memory, or killed from outside)" if -code == signal.SIGKILL else ""
-    return f"signal {name}{hint}"
+    return f"signal {name} ({who_killed()})" if -code == signal.SIGKILL else f"signal {name}"
+
+
+def who_killed() -> str:
+    """Who kills without a word: the kernel, at the memory limit of our container, or somebody else."""
+    for counters in OUT_OF_MEMORY_COUNTERS:
+        with contextlib.suppress(OSError):
+            found = dict(line.split(maxsplit=1) for line in counters.read_text().splitlines())
+            return "out of memory" if int(found.get("oom_kill", 0)) else "killed from outside"
+    return "out of memory, or killed from outside"
 
 
 def unavailable(body: dict[str, str]) -> bytes:

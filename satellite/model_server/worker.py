@@ -13,6 +13,7 @@ import uvloop
 
 from .app import ModelApp
 from .board import BEAT_SECONDS, STATES, Board
+from .door import Door
 from .engine import Engine, Limits
 from .handover import Handover, HandoverMissing
 from .model import LoadedModel, ModelSlot
@@ -43,6 +44,7 @@ class Worker:
         self.handover = Handover(settings.handover)
         self.slot = ModelSlot()
         self.app = ModelApp(self.slot, settings.body_limit, self.start_engine, board.health)
+        self.app.connections.door = Door(self.handover.door())
         self.tasks: set[asyncio.Task[Any]] = set()
 
     def run(self) -> None:

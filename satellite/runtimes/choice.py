@@ -14,10 +14,10 @@ def choose_runtime(settings: Settings) -> tuple[Runtime, str]:
     process = ProcessRuntime(settings.data, settings.inherited, settings.build, settings.environment_bytes)
     if settings.runtime == "process":
         return process, f"{process.available()[1]}, as was asked for"
-    docker, reason = docker_runtime(settings)
-    if docker:
-        return docker, reason
-    if settings.runtime == "docker":
+    engine, reason = engine_runtime(settings)
+    if engine:
+        return engine, reason
+    if settings.runtime != "auto":
         raise RuntimeFailure(RUNTIME_MISSING, reason)
     return process, f"models run as processes of this machine, because {reason}"
 
@@ -38,13 +38,14 @@ def docker_image(settings: Settings) -> tuple[str, str, Machine]:
         runtime.close(stop_replicas=False)
 
 
-def docker_runtime(settings: Settings) -> tuple[Runtime | None, str]:
-    """The docker runtime if it can work here, and the reason."""
+def engine_runtime(settings: Settings) -> tuple[Runtime | None, str]:
+    """The runtime of an engine if it can work here, and the reason. A swarm is used only where it is asked for."""
     try:
         from satellite.runtimes.docker import DockerRuntime
+        from satellite.runtimes.swarm import SwarmRuntime
     except ImportError:
         return None, "the Docker SDK is not installed (pip install docker)"
-    runtime = DockerRuntime(settings)
+    runtime: Runtime = SwarmRuntime(settings) if settings.runtime == "swarm" else DockerRuntime(settings)
     works, reason = runtime.available()
     if not works:
         runtime.close(stop_replicas=False)

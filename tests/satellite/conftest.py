@@ -12,6 +12,7 @@ from satellite.settings import Settings, build_environment, inherited_environmen
 from tests.satellite.contract_server import TOKEN, ContractServer
 from tests.satellite.models import write_model
 from tests.satellite.served import Serve, ServedModel
+from tests.satellite.swarm import Swarm, swarm_with_image
 
 
 @pytest.fixture(params=[True, False], ids=["ours", "plain-contract"])
@@ -33,6 +34,13 @@ def our_platform() -> Iterator[ContractServer]:
 def model(tmp_path: Path) -> Path:
     """A model that doubles its input `x`."""
     return write_model(tmp_path / "double.luml")
+
+
+@pytest.fixture(scope="session")
+def swarm() -> Iterator[Swarm]:
+    """Two engines in a swarm, with the model image on both."""
+    with swarm_with_image() as swarm:
+        yield swarm
 
 
 @pytest.fixture

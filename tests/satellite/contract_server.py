@@ -104,7 +104,8 @@ class ContractServer:
             row["generation"] = row.get("generation", 0) + 1
             row["desired"] = "running"
             row["revision"] = {"id": str(uuid.uuid4()), "number": number, "artifact_id": artifact_id, "digest": digest,
-                               "env_variables": row["env_variables"], "parameters": {}}  # fmt: skip
+                               "env_variables": row["env_variables"],
+                               "parameters": row["satellite_parameters"]}  # fmt: skip
 
     def undeploy(self, deployment_id: str) -> str:
         self.deployments[deployment_id].update(status="deletion_pending")

@@ -23,6 +23,7 @@ from satellite.settings import MIB, Limits, Settings, build_environment, inherit
 from tests.satellite.contract_server import until
 from tests.satellite.engine import BASE_IMAGE, missing, need_engine
 from tests.satellite.models import write_model
+from tests.satellite.swarm import Swarm, wheels
 
 Spec = Callable[..., ReplicaSpec]
 PROBER = Prober()
@@ -38,19 +39,42 @@ def runtime_settings(data: Path, host: str = "", **changes: Any) -> Settings:
     return Settings(**(values | changes))
 
 
-@pytest.fixture(params=["process", pytest.param("docker", marks=pytest.mark.docker)])
-def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Runtime]:
-    made = open_runtime(request.param, tmp_path / "data")
+KINDS = ["process", *(pytest.param(kind, marks=pytest.mark.docker) for kind in ("docker", "swarm"))]
+
+
+@pytest.fixture(params=KINDS)
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Runtime]:
+    """Opens the runtime, as often as is asked for, on the same data."""
+    swarm = request.getfixturevalue("swarm") if request.param == "swarm" else None
+    builds = "environment" in request.function.__name__ or "packages" in request.function.__name__
+    changes = {"wheelhouse": wheels(), "build": {"UV_OFFLINE": "1"}} if swarm and builds else {}
+    return lambda: open_runtime(request.param, tmp_path / "data", swarm, **changes)
+
+
+@pytest.fixture
+def runtime(opened: Callable[[], Runtime]) -> Iterator[Runtime]:
+    made = opened()
     yield made
     made.close(stop_replicas=True)
 
 
-def open_runtime(kind: str, data: Path) -> Runtime:
+def open_runtime(kind: str, data: Path, swarm: Swarm | None = None, **changes: Any) -> Runtime:
+    if kind == "swarm" and swarm:
+        return open_swarm_runtime(data, swarm, **changes)
     if kind == "process":
         return ProcessRuntime(data, inherited_environment(), build_environment())
     from satellite.runtimes.docker import DockerRuntime
 
     made = DockerRuntime(runtime_settings(data, need_engine()))
+    works, why = made.available()
+    assert works, why
+    return made
+
+
+def open_swarm_runtime(data: Path, swarm: Swarm, **changes: Any) -> Runtime:
+    from satellite.runtimes.swarm import SwarmRuntime
+
+    made = SwarmRuntime(runtime_settings(data, swarm.one.host, nodes_address=swarm.machine, **changes))
     works, why = made.available()
     assert works, why
     return made
@@ -197,6 +221,9 @@ def test_a_replica_gets_no_more_processors_than_it_may_have(runtime: Runtime, sp
     url = url_when(runtime, replica.key)
     if runtime.name == "process":
         assert compute(url, [1]) == {"y": [1.0]}
+    elif runtime.name == "swarm":
+        service = runtime.service(replica.key)  # type: ignore[attr-defined]
+        assert service["Spec"]["TaskTemplate"]["Resources"]["Limits"]["NanoCPUs"] == 1e9
     else:
         assert runtime.find(replica.key).attrs["HostConfig"]["NanoCpus"] == 1e9  # type: ignore[attr-defined]
 
@@ -244,9 +271,18 @@ def is_replica(process: psutil.Process, runtime: Runtime, replica: ReplicaSpec) 
 
 
 def in_container(pid: int, runtime: Any, replica: ReplicaSpec) -> bool:
+    if runtime.name == "swarm":
+        return in_task(pid, runtime, replica)
     return runtime.find(replica.key).id in Path(f"/proc/{pid}/cgroup").read_text() or (
         runtime.find(replica.key).attrs["State"]["Pid"] == pid
     )
+
+
+def in_task(pid: int, runtime: Any, replica: ReplicaSpec) -> bool:
+    """Whether a process is the model server of a service; engines of other nodes count processes anew."""
+    statuses = [task["Status"].get("ContainerStatus", {}) for task in runtime.tasks(replica.key)]
+    place = Path(f"/proc/{pid}/cgroup").read_text()
+    return psutil.Process(pid).uids().real != 0 and any(one["ContainerID"] in place for one in statuses if one)
 
 
 def test_nothing_is_left_of_an_absent_replica(runtime: Runtime, spec: Spec) -> None:
@@ -279,13 +315,15 @@ def test_two_replicas_started_at_once_are_two(runtime: Runtime, spec: Spec) -> N
     assert answers == [{"y": [2.0]}, {"y": [3.0]}]
 
 
-def test_a_second_run_of_the_satellite_finds_what_the_first_left(runtime: Runtime, spec: Spec, tmp_path: Path) -> None:
+def test_a_second_run_of_the_satellite_finds_what_the_first_left(
+    runtime: Runtime, spec: Spec, opened: Callable[[], Runtime]
+) -> None:
     replica = spec()
     runtime.ensure_running(replica)
     url = url_when(runtime, replica.key)
     runtime.close(stop_replicas=False)
 
-    second = open_runtime(runtime.name, tmp_path / "data")
+    second = opened()
     try:
         second.ensure_running(replica)
         assert [seen.url for seen in second.observe()] == [url]
@@ -298,7 +336,7 @@ def test_a_second_run_of_the_satellite_finds_what_the_first_left(runtime: Runtim
 def test_a_replica_that_ends_wakes_the_satellite(runtime: Runtime, spec: Spec) -> None:
     woken = threading.Event()
     # The model server is the parent of the process that has the model.
-    replica = spec("os.kill(os.getppid(), 9)")
+    replica = spec("(os.kill(os.getppid(), 9), time.sleep(60))")
     runtime.watch(woken.set)
     runtime.ensure_running(replica)
     url = url_when(runtime, replica.key)
