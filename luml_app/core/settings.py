@@ -21,6 +21,7 @@ class Settings:
     """What an operator may set; every field `x` is read from ``LUML_X``.
 
     `database_url` None means the embedded PostgreSQL; `public_url` None means ``http://host:port``.
+    `behind_proxy` "auto" means yes if there is a `public_url`.
     `private_buckets` other than "allow" forbids buckets at private, loopback and link-local addresses.
     """
 
@@ -30,6 +31,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 5010
     public_url: str | None = None
+    behind_proxy: str = "auto"
     admin_email: str = "admin@localhost"
     admin_password: str | None = field(default=None, repr=False)
     runtime: str = "auto"
@@ -91,6 +93,11 @@ class Settings:
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
     @property
+    def proxied(self) -> bool:
+        """Whether a proxy stands in front, whose word on where a request comes from is believed."""
+        return self.behind_proxy == "yes" or (self.behind_proxy == "auto" and self.public_url is not None)
+
+    @property
     def secure(self) -> bool:
         """Whether the server is reached over https, so that its cookies must be, too."""
         return self.address.startswith("https://")
@@ -107,7 +114,11 @@ _KINDS: dict[str, Any] = {
 }
 
 
-_CHOICES = {"signup": ("open", "invited", "closed"), "private_buckets": ("allow", "refuse")}
+_CHOICES = {
+    "signup": ("open", "invited", "closed"),
+    "private_buckets": ("allow", "refuse"),
+    "behind_proxy": ("auto", "yes", "no"),
+}
 _LEAST = {"port": 0, "events_kept_days": 0}  # every other number is at least one
 
 

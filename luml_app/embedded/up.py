@@ -97,11 +97,15 @@ def _with_free_port(settings: Settings) -> Settings:
 
 
 def _addressed(settings: Settings) -> Settings:
-    """The settings with an address that can be opened, also where the host is an IPv6 one or stands for all."""
+    """The settings with an address that can be opened, also where the host is an IPv6 one or stands for all.
+
+    It is the server's own, so that no proxy stands before it whose headers could be believed.
+    """
     if settings.public_url:
         return settings
     host = _EVERYWHERE.get(settings.host, f"[{settings.host}]" if ":" in settings.host else settings.host)
-    return replace(settings, public_url=f"http://{host}:{settings.port}")
+    behind = "no" if settings.behind_proxy == "auto" else settings.behind_proxy
+    return replace(settings, public_url=f"http://{host}:{settings.port}", behind_proxy=behind)
 
 
 def _with_database(settings: Settings, home: Home, supervisor: Supervisor) -> Settings:

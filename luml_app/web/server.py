@@ -69,7 +69,7 @@ class Server:
         self._http = HTTPServer(
             RuleRouter(rules),
             # Only behind a proxy is there somebody who may say where a request comes from.
-            xheaders=self.house.settings.public_url is not None,
+            xheaders=self.house.settings.proxied,
             max_body_size=self.house.settings.max_body_bytes,
             idle_connection_timeout=120,
         )

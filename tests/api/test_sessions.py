@@ -160,8 +160,16 @@ def test_what_is_old_is_forgotten_and_what_is_used_is_not(
 
 
 class TestGuessing:
-    def test_headers_that_anybody_may_write_do_not_help(self, server: RunningServer, cast: Cast) -> None:
-        with httpx.Client(base_url=server.address, timeout=60) as http:
+    @pytest.mark.parametrize("settings", [{}, {"public_url": "http://luml.example.com", "behind_proxy": "no"}])
+    def test_headers_that_anybody_may_write_do_not_help(
+        self,
+        build_house: Callable[..., House],
+        start_server: Callable[..., RunningServer],
+        cast: Cast,
+        settings: dict[str, str],
+    ) -> None:
+        server = start_server(build_house(**settings), role="api")
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as http:
             wrong = {"email": cast.alice.email, "password": "wrong"}
             spoofed = [{"X-Forwarded-For": f"203.0.113.{n}", "X-Real-IP": f"203.0.113.{n}"} for n in range(15)]
             answers = [http.post("/v1/auth/signin", json=wrong, headers=head) for head in spoofed]

@@ -62,6 +62,14 @@ def test_the_password_signs_in(demo: Up) -> None:
     assert "admin@localhost" in place.run("whoami", LUML_CONFIG_FILE=str(config)).stdout
 
 
+def test_nobody_stands_before_it_who_could_say_where_a_guess_comes_from(demo: Up) -> None:
+    address = f"http://127.0.0.1:{demo.place.port}/v1/auth/signin"
+    guess = {"email": "nobody@example.org", "password": "a guess"}
+    spoofed = [{"X-Real-IP": f"203.0.113.{n}", "X-Forwarded-For": f"203.0.113.{n}"} for n in range(11)]
+    answers = [httpx.post(address, json=guess, headers=head).status_code for head in spoofed]
+    assert answers == [401] * 10 + [429]
+
+
 def test_the_printed_curl_and_key_work(demo: Up) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
