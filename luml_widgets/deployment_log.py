@@ -82,7 +82,8 @@ class DeploymentLog(param.Parameterized):
             self._http = open_direct()
         last = self.lines[-1].id if self.lines else ""
         # It has been waited for on the page already; whoever does not answer now is asked again in a moment.
-        reading = Reading(self._url, inference.key_for(self.api), tail=SHOWN, last=last, begun=bool(last), started=0.0)
+        key = inference.key_for(self.api, self.ids[1])
+        reading = Reading(self._url, key, tail=SHOWN, last=last, begun=bool(last), started=0.0)
         return list(read(self._http, reading))
 
 

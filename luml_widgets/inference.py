@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -22,7 +22,7 @@ SECONDS = 60.0
 MAX_ANSWER_BYTES = 5_000_000
 KEY_NAME = "Trying a deployment"
 _KEY_MINUTES = 30
-_keys: WeakKeyDictionary[Any, tuple[str, datetime]] = WeakKeyDictionary()
+_keys: WeakKeyDictionary[Any, dict[str, tuple[str, datetime]]] = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
@@ -34,21 +34,24 @@ class Answer:
     milliseconds: float
 
 
-def key_for(api: Any) -> str:
+def key_for(api: Any, orbit_id: UUID | str) -> str:
     """A key for calling deployments: the client's own, else a short-lived one for this session, which calls models and
-    reads logs."""
+    reads logs of this orbit only: it is shown to the orbit's satellites, which could try it elsewhere.
+    """
     own = getattr(getattr(api, "connection", None), "api_key", None)
     if own:
         return str(own)
     now = datetime.now(UTC)
     with _lock:
-        key, ends = _keys.get(api, ("", now))
+        kept = _keys.setdefault(api, {})
+        key, ends = kept.get(str(orbit_id), ("", now))
         if ends < now + timedelta(minutes=1):
             _drop_ended(api, now)
             ends = now + timedelta(minutes=_KEY_MINUTES)
             name = f"{KEY_NAME} {uuid4().hex[:8]}"
-            key = api.api_keys.create(name=name, scopes=["inference", "logs"], expires_at=ends).key
-            _keys[api] = key, ends
+            made = {"scopes": ["inference", "logs"], "orbit_id": orbit_id, "expires_at": ends}
+            key = api.api_keys.create(name=name, **made).key
+            kept[str(orbit_id)] = key, ends
         return key
 
 

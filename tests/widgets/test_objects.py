@@ -175,6 +175,16 @@ def test_the_form_begins_with_the_stored_example_and_calls(
     assert asked[1][0] == authorization  # one key for the whole session
 
 
+def test_a_satellite_is_shown_a_key_that_opens_its_own_orbit_only(
+    alices: Any, here: Place, collection: UUID, outpost: Outpost, endpoint: Callable[..., str]
+) -> None:
+    board = card(alices, alices, here, collection, outpost, endpoint(200, {"prediction": [1]}, []))
+    board.act("predict", {"age": "44", "plan": "basic", "charges": "1"})
+    (made,) = (one for one in alices.api_keys.list() if one.name.startswith("Trying a deployment"))
+    assert (made.scopes, made.orbit_id) == (["inference", "logs"], here.orbit_id)
+    assert made.expires_at is not None
+
+
 def test_what_does_not_fit_is_said_at_the_field(
     seen: Any, alices: Any, here: Place, collection: UUID, outpost: Outpost, endpoint: Callable[..., str]
 ) -> None:
