@@ -13,11 +13,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from .large import Found, LargeReader
+
 FLOATS = {"float32", "float64", "float"}
 # An array of more dimensions is read in the general way.
 MOST_DIMENSIONS = 2
 
-Found = tuple[dict[str, np.ndarray[Any, Any]], Any]
 Reader = Callable[[bytes], Found | None]
 
 
@@ -37,8 +38,11 @@ def reader_of(manifest: dict[str, Any]) -> Reader | None:
     body = msgspec.defstruct("Body", [("inputs", inputs), ("dynamic_attributes", Any, None)], gc=False)
     decode = msgspec.json.Decoder(body).decode
     names = [(f"i{place}", spec["name"], len(spec["shape"])) for place, spec in enumerate(specs)]
+    large = LargeReader({name: depth for _, name, depth in names})
 
     def read(text: bytes) -> Found | None:
+        if quickly := large.read(text):
+            return quickly
         try:
             found: Any = decode(text)
         except (msgspec.MsgspecError, RecursionError):

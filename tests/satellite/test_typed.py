@@ -6,11 +6,13 @@ import json
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from satellite.model_server.exchange import Refusal
 from satellite.model_server.inputs import check_request, checked_inputs
+from satellite.model_server.large import LARGE, LargeReader
 from satellite.model_server.model import LoadedModel
 from satellite.model_server.typed import reader_of
 from tests.satellite.models import array
@@ -38,19 +40,20 @@ def general(body: Any) -> dict[str, Any] | str:
         return refusal.message
 
 
-def short(body: Any) -> dict[str, Any] | str | None:
+def short(body: Any, padding: int = 0) -> dict[str, Any] | str | None:
     assert READ
-    found = READ(json.dumps(body).encode())
+    found = READ(json.dumps(body).encode() + b" " * padding)
     try:
         return checked_inputs(MODEL, found[0]) if found else None
     except Refusal as refusal:
         return refusal.message
 
 
+@pytest.mark.parametrize("padding", [0, LARGE])
 @given(st.dictionaries(st.sampled_from(["x", "m", "z"]), VALUES))
-def test_it_reads_what_the_general_way_reads(inputs: dict[str, Any]) -> None:
+def test_it_reads_what_the_general_way_reads(padding: int, inputs: dict[str, Any]) -> None:
     body = json.loads(json.dumps({"inputs": inputs}))
-    found = short(body)
+    found = short(body, padding)
     wanted = general(body)
     if found is None or isinstance(found, str):
         assert found in (None, wanted)
@@ -66,6 +69,38 @@ def test_it_knows_plain_numbers() -> None:
     found = short(body)
     assert isinstance(found, dict)
     assert found["m"].tolist() == [[1.0, 2.0], [3.0, 4.0]]
+
+
+def test_it_reads_large_bodies_without_an_object_for_each_number() -> None:
+    reader = LargeReader({"x": 1, "m": 2})
+    assert reader.simdjson
+    plain: dict[str, Any] = {"x": [1, 2.5, -0.0], "m": [[1, 2], [3, 4]]}
+    for _ in range(2):
+        found = reader.read(padded({"dynamic_attributes": {"a": "b"}, "inputs": plain}))
+        assert found
+        assert ({name: one.tolist() for name, one in found[0].items()}, found[1]) == (plain, {"a": "b"})
+    odd: list[dict[str, Any]] = [
+        {"inputs": plain | {"m": [[1, [2]], [3, 4]]}},
+        {"inputs": plain | {"m": [[1, 2, 3], [4]]}},
+        {"inputs": plain | {"m": [1, 2]}},
+        {"inputs": plain | {"m": []}},
+        {"inputs": plain | {"x": [1, None]}},
+        {"inputs": plain | {"x": [1, "2"]}},
+        {"inputs": plain | {"x": [2**70]}},
+        {"inputs": plain | {"x": [[1], [2]]}},
+        {"inputs": plain | {"y": [1]}},
+        {"inputs": plain, "more": 1},
+        {"inputs": {"x": [1]}},
+        {"inputs": []},
+    ]
+    assert [body for body in odd if reader.read(padded(body))] == []
+    assert reader.read(b'{"inputs": {"x": [1], "x": [2], "m": [[1, 2]]}}' + b" " * LARGE) is None
+    assert reader.read(b"[" + b" " * LARGE) is None
+    assert reader.read(padded({"inputs": plain})), "what is wrong leaves nothing behind"
+
+
+def padded(body: Any) -> bytes:
+    return json.dumps(body).encode() + b" " * LARGE
 
 
 def test_other_models_are_read_in_the_general_way() -> None:
