@@ -1,8 +1,9 @@
 """A swarm of two engines on one machine: each `dockerd` has process ids, mounts and a network of its own.
 
-They are joined by a switch: a third network, of a process that does nothing. All three processes are killed by the
-kernel when the tests' own process ends, however it ends, and everything that they have started, and their networks,
-with them. Only their folders may be left, and those are removed by the next run.
+They are joined by a switch: a third network, of a process that does nothing, which also has their disks: in memory, and
+seen by them only. All three processes are killed by the kernel when the tests' own process ends, however it ends, and
+everything that they have started, their networks and disks with them. Only logs and sockets may be left, and those are
+removed by the next run.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,9 @@ from tests.satellite.engine import missing, need_engine, open_engine
 
 PREFIX = "luml-swarm-"
 NETWORK = "10.213"
-ALONE = ["setpriv", "--pdeathsig", "KILL", "--", "unshare", "--net", "--kill-child", "--fork"]
+BOUND_TO_US = ["setpriv", "--pdeathsig", "KILL", "--"]
+ALONE = ["unshare", "--net", "--mount", "--kill-child", "--fork"]
+DISKS = "/run"
 PROGRAMS = ("dockerd", "setpriv", "unshare", "nsenter", "ip")
 
 
@@ -43,14 +47,14 @@ class Node:
     def start(self, switch: Switch) -> None:
         """Power on. Its network is given to it from outside, and it waits for that."""
         engine = (
-            f"while ! ip addr show eth0 | grep -q inet; do sleep 0.05; done; mount -t tmpfs none /run; "
-            f"exec dockerd --host {self.host} --data-root {self.folder}/data --exec-root {self.folder}/exec "
+            f"while ! ip addr show eth0 | grep -q inet; do sleep 0.05; done; mkdir -p {self.disk}; "
+            f"exec dockerd --host {self.host} --data-root {self.disk} --exec-root {self.folder}/exec "
             f"--pidfile {self.folder}/pid --storage-driver overlay2 --cgroup-parent {self.cgroup}"
         )
         (self.folder / "pid").unlink(missing_ok=True)
         shutil.rmtree(self.folder / "exec", ignore_errors=True)
         log = (self.folder / "log").open("ab")
-        words = [*ALONE, "--mount", "--pid", "--mount-proc", "sh", "-c", engine]
+        words = [*BOUND_TO_US, *switch.enter("--mount"), *ALONE, "--pid", "--mount-proc", "sh", "-c", engine]
         self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         switch.plug(first_child(self.process.pid), self.address)
         until(self.answers, 60, f"the engine of {self.folder} answers (see its log)")
@@ -87,6 +91,10 @@ class Node:
                     folder.rmdir()
 
     @property
+    def disk(self) -> str:
+        return f"{DISKS}/{self.folder.name}"
+
+    @property
     def cgroup(self) -> str:
         return f"{self.folder.parent.name}-{self.folder.name}"
 
@@ -95,8 +103,10 @@ class Switch:
     """A network in which nodes, and this machine, see each other."""
 
     def __init__(self) -> None:
-        self.process = subprocess.Popen([*ALONE, "sleep", "infinity"])
+        disks = f"mount -t tmpfs -o size=6g none {DISKS} && exec sleep infinity"
+        self.process = subprocess.Popen([*BOUND_TO_US, *ALONE, "sh", "-c", disks])
         self.pid = first_child(self.process.pid)
+        until(lambda: psutil.Process(self.pid).name() == "sleep", 10, "the disks of the swarm")
         self.ports = 0
         self.run("ip link set lo up", "ip link add br0 type bridge", "ip link set br0 up")
         number = self.connect_machine()
@@ -124,6 +134,10 @@ class Switch:
 
     def run(self, *commands: str) -> None:
         inside(self.pid, *commands)
+
+    def enter(self, what: str) -> list[str]:
+        """The words that come before a command which is to see what the switch sees."""
+        return ["nsenter", "-t", str(self.pid), what, "--"]
 
     def remove(self) -> None:
         self.process.kill()
@@ -163,9 +177,13 @@ class Swarm:
         with path.open("wb") as sink:
             for chunk in image.save(named=True):
                 sink.write(chunk)
-        for node in (self.one, self.two):
+
+        def load(node: Node) -> None:
             with node.client() as client, path.open("rb") as source:
                 client.images.load(source)
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(load, (self.one, self.two)))
         path.unlink()
 
     def remove(self) -> None:
@@ -229,7 +247,7 @@ def need_to_be_able() -> None:
         missing("a swarm of two engines can be started by root only")
     links = "ip link add br0 type bridge && ip link add veth0 type veth peer name veth1"
     tried = subprocess.run(
-        [*ALONE, "--mount", "--pid", "sh", "-c", links],
+        [*ALONE, "--pid", "sh", "-c", links],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if tried.returncode:
