@@ -122,7 +122,7 @@ def engine(settings: Settings) -> Findings:
     if settings.runtime == "process":
         yield Finding("engine", "note", "not looked for: models run as processes, as SATELLITE_RUNTIME says")
         return
-    needed: Literal["fail", "note"] = "fail" if settings.runtime == "docker" else "note"
+    needed: Literal["fail", "note"] = "note" if settings.runtime == "auto" else "fail"
     try:
         version, image, machine = docker_image(settings)
     except (RuntimeFailure, Unknown) as error:

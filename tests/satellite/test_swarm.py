@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,8 @@ import httpx
 import pytest
 
 from satellite.daemon import Daemon
-from satellite.runtimes.swarm import SwarmRuntime
+from satellite.runtimes.interface import Printed
+from satellite.runtimes.swarm import SILENT_SECONDS, SwarmRuntime
 from tests.satellite.contract_server import ContractServer, until
 from tests.satellite.engine import BASE_IMAGE, need_engine
 from tests.satellite.load import load
@@ -127,6 +129,34 @@ def test_who_does_not_know_the_word_is_told_nothing(runtime: SwarmRuntime, spec:
     for path in ("healthz", "manifest", "", word, f"{word[:-1]}x/healthz", f"x{word}/healthz", "v2/health/live"):
         assert httpx.get(f"{address}/{path}").status_code == 404, path
     assert httpx.post(f"{address}/compute", json=BODY).status_code == 404
+
+
+def test_what_a_replica_prints_is_followed_wherever_it_runs(runtime: SwarmRuntime, spec: Spec) -> None:
+    replica = spec("print('computing', flush=True) or {'y': inputs['x']}", warmup="print('loading', flush=True)")
+    runtime.ensure_running(replica)
+    seen: list[Printed] = []
+
+    def follow(position: str) -> None:
+        for batch in runtime.printed(replica.key, position, threading.Event()):
+            seen.extend(batch)
+
+    def lines() -> list[bytes]:
+        return [one.line for one in seen]
+
+    url = url_when(runtime, replica.key)
+    first = threading.Thread(target=follow, args=("",))
+    first.start()
+    until(lambda: b"loading" in lines())
+    assert compute(f"{url}/compute", [1]).status_code == 200
+    until(lambda: b"computing" in lines())
+    time.sleep(SILENT_SECONDS)  # a silence is no end
+    compute(f"{url}/compute", [1])
+    until(lambda: lines().count(b"computing") == 2)
+    assert lines().count(b"loading") == 1
+    assert {one.stream for one in seen} == {"stdout"}
+    runtime.ensure_absent(replica.key)
+    first.join(30)
+    assert not first.is_alive()
 
 
 def test_a_replica_is_told_to_end_and_is_not_killed(runtime: SwarmRuntime, spec: Spec, swarm: Swarm) -> None:
