@@ -340,6 +340,7 @@ class SwarmRuntime:
             if stop_replicas:
                 for replica in self.observe():
                     self.ensure_absent(replica.key)
+                self.handovers.close()
         self.depot.close()
         self.local.close(stop_replicas=False)
 
