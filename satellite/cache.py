@@ -14,7 +14,7 @@ import msgspec
 
 from satellite import bundle
 from satellite.leases import Leases, locked
-from satellite.model_server.command import write_whole
+from satellite.model_server.files import write_whole
 
 CHUNK = 1024 * 1024
 SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -17,7 +17,7 @@ import psutil
 
 from satellite.gateway.routes import State, read_routes
 from satellite.gateway.settings import GatewayState
-from satellite.model_server.command import write_whole
+from satellite.model_server.files import write_whole
 
 LOOK_SECONDS = 0.1
 

@@ -20,8 +20,8 @@ import httpx
 from satellite.cache import RESERVE
 from satellite.control import DataFolder
 from satellite.machine import this_machine
-from satellite.model_server.command import listening_socket
 from satellite.model_server.environment import BuildFailed, find_uv
+from satellite.model_server.sockets import listening_socket
 from satellite.platform import PlatformAway, PlatformError, Unauthorized
 from satellite.rest import RestPlatform
 from satellite.runtimes.choice import docker_image

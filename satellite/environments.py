@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from satellite.leases import Leases, locked
-from satellite.model_server.command import write_whole
 from satellite.model_server.environment import MARKER, BuildFailed, EnvironmentSpec, python_of, spec_of
+from satellite.model_server.files import write_whole
 
 __all__ = ["BuildFailed", "EnvironmentCache", "EnvironmentSpec", "spec_of"]
 

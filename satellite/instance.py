@@ -6,7 +6,7 @@ import contextlib
 import secrets
 from pathlib import Path
 
-from satellite.model_server.command import write_whole
+from satellite.model_server.files import write_whole
 
 
 def instance_id(data: Path) -> str:

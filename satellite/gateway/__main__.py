@@ -18,7 +18,8 @@ from satellite.gateway.connection import Server
 from satellite.gateway.dispatch import Gateway
 from satellite.gateway.settings import GatewaySettings, GatewayState
 from satellite.gateway.tls import Certificate
-from satellite.model_server.command import listening_socket, write_whole
+from satellite.model_server.files import write_whole
+from satellite.model_server.sockets import listening_socket
 from satellite.privacy import keep_memory_private
 
 GRACE_SECONDS = 10.0

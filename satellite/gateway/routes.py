@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from satellite.model_server.command import write_whole
+from satellite.model_server.files import write_whole
 
 State = Literal["ready", "starting", "asleep", "failed"]
 """While a deployment is starting, requests wait for it; one that is asleep is woken by them."""

@@ -8,8 +8,10 @@ seen by its silence.
 from __future__ import annotations
 
 import mmap
+import socket
 import struct
 import time
+from dataclasses import dataclass
 
 LOADING, READY, FAILED = 0, 1, 2
 STATES = ("loading", "ready", "failed")
@@ -68,3 +70,11 @@ class Board:
         if FAILED in map(self.state, range(self.workers)):
             return {"status": "failed", "error": self.error}
         return {"status": "loading"}
+
+
+@dataclass(frozen=True)
+class Lines:
+    """What connects a worker with its supervisor: a pipe that ends with it, and a socket that brings connections."""
+
+    lifeline: int
+    channel: socket.socket

@@ -23,7 +23,7 @@ from typing import Any
 from packaging.markers import default_environment
 from packaging.requirements import InvalidRequirement, Requirement
 
-from .command import write_whole
+from .files import write_whole
 
 # What the model server imports itself; the model's own pins of the same packages win.
 SERVER_REQUIREMENTS = (

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .model import Compute
+Compute = Callable[[dict[str, Any], dict[str, str]], dict[str, Any]]
 
 
 def direct(handler: Any) -> Compute | None:

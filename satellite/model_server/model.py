@@ -6,15 +6,16 @@ import gc
 import sys
 import threading
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .typed import Reader, reader_of
 
+if TYPE_CHECKING:
+    from .loaders import Compute
+
 TRACEBACK_LINES = 20
-Compute = Callable[[dict[str, Any], dict[str, str]], dict[str, Any]]
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from .command import write_whole
 from .depot import Depot, DepotAway, DepotRefused
+from .files import write_whole
 from .handover import ATTRIBUTES, DOOR, ENVIRONMENT
 from .settings import NodeSettings, node_arguments
 from .volume import Volume

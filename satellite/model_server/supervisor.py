@@ -24,11 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from .board import LOADING, READY, SILENT_SECONDS, Board
-from .command import listening_socket, write_whole
+from .board import LOADING, READY, SILENT_SECONDS, Board, Lines
 from .door import Door
+from .files import write_whole
 from .handover import Handover
 from .settings import ServerSettings, share_processors
+from .sockets import listening_socket
 
 TURN_SECONDS = 0.25
 # Longer than a worker's own patience with what is under way.
@@ -279,14 +280,6 @@ class Supervisor:
     def living(self) -> Iterator[Place]:
         """The places that are taken."""
         return (place for place in self.places if place.pid)
-
-
-@dataclass(frozen=True)
-class Lines:
-    """What connects a worker with its supervisor: a pipe that ends with it, and a socket that brings connections."""
-
-    lifeline: int
-    channel: socket.socket
 
 
 def be_worker(settings: ServerSettings, listener: socket.socket, board: Board, number: int, lines: Lines) -> NoReturn:

@@ -7,20 +7,17 @@ import os
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import uvloop
 
 from .app import ModelApp
-from .board import BEAT_SECONDS, STATES, Board
+from .board import BEAT_SECONDS, STATES, Board, Lines
 from .door import Door
 from .engine import Engine, Limits
 from .handover import Handover, HandoverMissing
 from .model import LoadedModel, ModelSlot
 from .settings import ServerSettings, add_to_environment
-
-if TYPE_CHECKING:
-    from .supervisor import Lines
 
 GRACE_SECONDS = 10.0
 IDLE_LOOK_SECONDS = 10.0

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from satellite.model_server.command import write_whole
+from satellite.model_server.files import write_whole
 from satellite.model_server.handover import ATTRIBUTES, read_texts
 from satellite.runtimes.handover import Handovers
 from satellite.runtimes.parcels import Parcels, write_parcel

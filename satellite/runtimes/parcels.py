@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
-from satellite.model_server.command import write_whole
+from satellite.model_server.files import write_whole
 
 
 class Parcels:

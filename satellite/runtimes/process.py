@@ -26,7 +26,7 @@ from satellite.environments import BuildFailed, EnvironmentCache, EnvironmentSpe
 from satellite.instance import instance_id
 from satellite.machine import Machine, this_machine
 from satellite.model_server import environment as environments
-from satellite.model_server.command import write_whole
+from satellite.model_server.files import write_whole
 from satellite.reasons import Ending
 from satellite.runtimes import process_output
 from satellite.runtimes.confinement import confine

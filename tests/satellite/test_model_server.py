@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from satellite.model_server.command import listening_socket
+from satellite.model_server.sockets import listening_socket
 from tests.satellite.models import array
 from tests.satellite.served import Serve, compute
 
