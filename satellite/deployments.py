@@ -82,8 +82,9 @@ class Deployment:
 
     @property
     def has_served(self) -> bool:
-        """Whether the platform has heard that what is wanted now serves."""
-        return self.generation is not None and self.observed_generation == self.generation and self.status == "active"
+        """Whether the platform has heard that what is wanted now serves; with an error, something older does."""
+        heard = self.generation is not None and self.observed_generation == self.generation
+        return heard and self.status == "active" and not self.error_message
 
     @property
     def newest(self) -> Revision:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +42,7 @@ class Worker:
         self.stopping = threading.Event()
         self.busy: set[str] = set()
         self.lock = threading.Lock()
+        self.count = workers
         self.free = threading.Semaphore(workers)
         self.pool = ThreadPoolExecutor(workers, thread_name_prefix="job")
         self.thread = threading.Thread(target=self.listen, name="jobs", daemon=True)
@@ -82,9 +84,13 @@ class Worker:
                 self.stopping.wait(pause)
 
     def take(self, tasks: list[Task]) -> int:
-        """Hand jobs to free workers; returns how many."""
+        """Hand jobs to free workers; returns how many.
+
+        Others may share our key: of a long list each takes some here and there, and then asks for a newer one, or they
+        would all run after the same jobs.
+        """
         taken = 0
-        for task in tasks:
+        for task in tasks if len(tasks) <= self.count else random.sample(tasks, self.count):
             if self.stopping.is_set() or self.data.is_draining() or not self.reserve(task.deployment_id):
                 continue
             while not self.free.acquire(timeout=0.5):

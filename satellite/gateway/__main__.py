@@ -91,6 +91,11 @@ def connection_limit() -> int:
     return max(16, soft - OTHER_FILES)
 
 
+def given_socket(number: int | None) -> socket.socket | None:
+    """The listening socket that the satellite holds, too, so that callers can wait in it for the next gateway."""
+    return None if number is None else socket.socket(fileno=number)
+
+
 def main() -> int:
     """Read the settings, bind, serve."""
     keep_memory_private()
@@ -101,7 +106,7 @@ def main() -> int:
         print(f"The gateway cannot use the certificate {settings.tls_chain} with its key: {error}", file=sys.stderr)
         return PORT_TAKEN
     try:
-        listener = listening_socket(settings.host, settings.port)
+        listener = given_socket(settings.listener) or listening_socket(settings.host, settings.port)
     except OSError as error:
         print(f"The gateway cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr)
         return PORT_TAKEN

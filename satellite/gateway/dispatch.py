@@ -180,9 +180,11 @@ class Gateway:
         """Ask one model server after the other until one answers; while none can be reached, wait for one to come back.
 
         The route is looked up each time: while a request waits, the deployment may move to another revision. A model
-        server that dies over a request is given up after a second one did: some requests kill whoever takes them.
+        server that dies over a request is given up after a second one did: some requests kill whoever takes them. One
+        that is dead and hangs up (as the engine does for a container that starts again) has died once.
         """
-        deadline, deaths = time.monotonic() + self.settings.hold_seconds, 0
+        deadline = time.monotonic() + self.settings.hold_seconds
+        deaths, dead = 0, set[str]()
         while True:
             route = self.open_route(order.deployment_id, wake=order.body is not None)
             trouble = WAITING.get(route.state, "No model server of this deployment can be reached")
@@ -192,11 +194,19 @@ class Gateway:
                     answered = await self.exchange(order, backend)
                 except UpstreamGone as error:
                     self.balancer.note_down(backend.url)
-                    trouble, deaths = str(error), deaths + (not isinstance(error, Unreachable))
+                    trouble = str(error)
+                    if not isinstance(error, Unreachable) and backend.url not in dead:
+                        dead.add(backend.url)
+                        deaths += 1
                     if deaths > 1:
                         raise Refused(503, trouble, RETRY_SECONDS) from error
                 else:
-                    if answered.connection.answer.status == UNAVAILABLE and backend is not backends[-1]:
+                    last = backend is backends[-1]
+                    if has_no_model(answered) and (not last or time.monotonic() < deadline):
+                        self.balancer.note_down(backend.url)
+                        dead.discard(backend.url)
+                        self.done(answered)
+                    elif answered.connection.answer.status == UNAVAILABLE and not last:
                         self.done(answered)
                     else:
                         self.mirror(route, order)
@@ -315,6 +325,14 @@ class Gateway:
 def urls(routes: dict[str, Route]) -> set[str]:
     """The addresses a table leads to."""
     return {backend.url for route in routes.values() for backend in route.backends}
+
+
+def has_no_model(answered: Answered) -> bool:
+    """Whether a model server has started, again perhaps, and not yet loaded its model. One that has too much to do says
+    when to come back.
+    """
+    answer = answered.connection.answer
+    return answer.status == UNAVAILABLE and b"retry-after" not in answer.headers
 
 
 def decrement(counter: Counter[str], name: str) -> None:

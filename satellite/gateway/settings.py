@@ -17,6 +17,8 @@ class GatewaySettings(msgspec.Struct, frozen=True):
     A good key is asked about again after `fresh_seconds`; while nobody answers, it is good for `stale_seconds`.
     `slow_seconds`: how long a caller may take to send the head of a request, and to begin with its body.
     `held_limit`: how much all bodies of requests together may hold, in memory and on disk.
+    `listener`: the number of the open file that is the listening socket, where the gateway is handed one; it then binds
+    none itself.
     `base_path`: what a proxy in front may leave before the paths. `tls_chain`, `tls_key`: PEM files, or nothing.
     """
 
@@ -37,6 +39,7 @@ class GatewaySettings(msgspec.Struct, frozen=True):
     base_path: str = ""
     tls_chain: str = ""
     tls_key: str = ""
+    listener: int | None = None
 
     @property
     def routes(self) -> Path:
@@ -56,7 +59,7 @@ class GatewaySettings(msgspec.Struct, frozen=True):
     @property
     def fingerprint(self) -> str:
         """Equal for equal settings, apart from the port: a running gateway with the same one may be kept."""
-        return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(self, port=0))).hexdigest()
+        return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(self, port=0, listener=None))).hexdigest()
 
 
 class GatewayState(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from satellite.gateway.__main__ import GRACE_SECONDS
 from satellite.gateway.dispatch import Activity, Hands
 from satellite.gateway.settings import GatewaySettings, GatewayState
 from satellite.gateway.stats import Summary
+from satellite.model_server.command import listening_socket
 
 log = logging.getLogger("satellite.gateway")
 
@@ -41,6 +43,7 @@ class GatewaySupervisor:
         self.settings = settings
         self.variables = variables
         self.port = settings.port
+        self.listener: socket.socket | None = None
         self.stopping = threading.Event()
         self.process: psutil.Process | None = None
         self.child: subprocess.Popen[bytes] | None = None
@@ -67,6 +70,8 @@ class GatewaySupervisor:
         self.stopping.set()
         if self.thread:
             self.thread.join()
+        if self.listener:
+            self.listener.close()
         if self.process:
             end(self.process)
         if self.child:
@@ -126,17 +131,28 @@ class GatewaySupervisor:
     def launch(self) -> None:
         """Start a gateway; on the port of its predecessor, so that addresses given out stay good."""
         self.settings.state.unlink(missing_ok=True)
-        settings = msgspec.structs.replace(self.settings, port=self.port)
+        listener = self.listening()
+        settings = msgspec.structs.replace(self.settings, port=self.port, listener=listener.fileno())
         # A session of its own: Ctrl-C in a terminal is for the satellite, which ends the gateway in order.
         with self.log_file.open("wb") as printed:
             self.child = subprocess.Popen(
                 COMMAND, stdin=subprocess.PIPE, stdout=printed, stderr=printed, env=self.variables,
-                start_new_session=True,
+                start_new_session=True, pass_fds=(listener.fileno(),),
             )  # fmt: skip
         with contextlib.suppress(BrokenPipeError):
             give_input(self.child, msgspec.json.encode(settings))
         self.wait_until_listening(self.child)
         self.process = psutil.Process(self.child.pid)
+
+    def listening(self) -> socket.socket:
+        """The socket in which callers wait while one gateway has died and the next one starts. Raises GatewayFailed."""
+        if self.listener is None:
+            try:
+                self.listener = listening_socket(self.settings.host, self.port)
+            except OSError as error:
+                where = f"{self.settings.host}:{self.port}"
+                raise GatewayFailed(f"The gateway cannot listen on {where}: {error.strerror}") from error
+        return self.listener
 
     def wait_until_listening(self, child: subprocess.Popen[bytes]) -> None:
         """Return when the gateway has said where it listens."""

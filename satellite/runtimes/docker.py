@@ -42,7 +42,9 @@ BUILD_SECONDS = 3600
 API_SECONDS = 60
 SILENT_SECONDS = 300
 # The engine starts a crashed container again by itself, ever more slowly; until then it has ended, and we say so.
+# One that was made and never started is what a satellite leaves that was killed in between; nobody else starts it.
 PHASES: dict[str, Phase] = {
+    "created": "exited",
     "running": "running", "paused": "running", "restarting": "exited", "exited": "exited", "dead": "exited",
 }  # fmt: skip
 # The engine knows these arguments by itself, and keeps them out of the image's history.

@@ -164,6 +164,13 @@ def test_a_revision_that_has_served_yields_to_its_standby_only_when_nothing_of_i
     assert served(plan(wanted, none_left)) == [("d.old.0", 100, False)]
 
 
+def test_a_revision_that_has_failed_gets_nothing_though_what_was_before_it_serves() -> None:
+    told = {"status": "active", "generation": 2, "observed_generation": 2, "error_message": {"reason": "no memory"}}
+    wanted = deployment(standby("old"), target("new", replicas=2), **told)
+    one_left = [replica("old"), replica("new"), replica("new", "exited", "silent", index=1)]
+    assert served(plan(wanted, one_left)) == [("d.old.0", 100, False)]
+
+
 def test_replicas_that_are_replaced_keep_their_shares_meanwhile() -> None:
     wanted = deployment(target("old2", 95), target("new2", 5))
     there = [replica("old"), replica("new")]
