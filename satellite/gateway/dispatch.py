@@ -180,11 +180,9 @@ class Gateway:
         """Ask one model server after the other until one answers; while none can be reached, wait for one to come back.
 
         The route is looked up each time: while a request waits, the deployment may move to another revision. A model
-        server that dies over a request is given up after a second one did: some requests kill whoever takes them. One
-        that is dead and hangs up (as the engine does for a container that starts again) has died once.
+        server that dies over a request is given up after a second one did: some requests kill whoever takes them.
         """
-        deadline = time.monotonic() + self.settings.hold_seconds
-        deaths, dead = 0, set[str]()
+        deadline, deaths = time.monotonic() + self.settings.hold_seconds, 0
         while True:
             route = self.open_route(order.deployment_id, wake=order.body is not None)
             trouble = WAITING.get(route.state, "No model server of this deployment can be reached")
@@ -194,17 +192,13 @@ class Gateway:
                     answered = await self.exchange(order, backend)
                 except UpstreamGone as error:
                     self.balancer.note_down(backend.url)
-                    trouble = str(error)
-                    if not isinstance(error, Unreachable) and backend.url not in dead:
-                        dead.add(backend.url)
-                        deaths += 1
+                    trouble, deaths = str(error), deaths + (not isinstance(error, Unreachable))
                     if deaths > 1:
                         raise Refused(503, trouble, RETRY_SECONDS) from error
                 else:
                     last = backend is backends[-1]
                     if has_no_model(answered) and (not last or time.monotonic() < deadline):
                         self.balancer.note_down(backend.url)
-                        dead.discard(backend.url)
                         self.done(answered)
                     elif answered.connection.answer.status == UNAVAILABLE and not last:
                         self.done(answered)

@@ -267,6 +267,9 @@ async def connect(url: str) -> Connection:
         raise Unreachable(f"The model server cannot be reached within {CONNECT_SECONDS:g} s") from error
     except OSError as error:
         raise Unreachable(f"The model server cannot be reached: {error}") from error
+    if not connection.usable:
+        # The engine's proxy takes connections for a container that does not listen yet, and drops them.
+        raise Unreachable("The model server does not listen")
     return connection
 
 
