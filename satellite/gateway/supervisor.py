@@ -20,7 +20,7 @@ from satellite.gateway.__main__ import GRACE_SECONDS
 from satellite.gateway.dispatch import Activity, Hands
 from satellite.gateway.settings import GatewaySettings, GatewayState
 from satellite.gateway.stats import Summary
-from satellite.model_server.command import listening_socket
+from satellite.model_server.sockets import listening_socket
 
 log = logging.getLogger("satellite.gateway")
 
