@@ -65,7 +65,7 @@ def test_a_worker_that_dies_is_replaced_and_requests_meanwhile_are_held(start: S
     (before,) = served.workers()
     ask_badly(served)
     assert compute(served.client, {"x": [2]}).json() == {"y": [4.0]}
-    assert served.client.get("/healthz").json() == {"status": "ready"}
+    until(lambda: served.client.get("/healthz").json() == {"status": "ready"}, what="the supervisor's word")
     (after,) = served.workers()
     assert after.pid != before.pid
     assert "worker of the model server has ended" in served.log.read_text()
