@@ -42,8 +42,12 @@ def compute(http: httpx.Client, url: str, api_key: str | None, body: dict[str, A
 
 
 def _posted(http: httpx.Client, url: str, content: bytes, headers: dict[str, str]) -> httpx.Response:
-    """POST, and again for a while as long as the endpoint asks to come back later (429, 503 with Retry-After)."""
-    started = time.monotonic()
+    """POST, and again for a while as long as the endpoint asks to come back later (429, 503 with Retry-After).
+
+    A request that is cut off is sent once more: a gateway that dies is there again within a second, and to predict
+    twice changes nothing.
+    """
+    started, cut = time.monotonic(), False
     while True:
         waited = time.monotonic() - started
         try:
@@ -54,6 +58,11 @@ def _posted(http: httpx.Client, url: str, content: bytes, headers: dict[str, str
                     f"Nothing answers at {url} ({explained(error)}). Is the satellite running?"
                 ) from error
             time.sleep(0.5)
+            continue
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
+            if cut:
+                raise Unavailable(f"The call of {url} was cut off twice: {explained(error)}") from error
+            cut = True
             continue
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unavailable(f"The call of {url} failed: {explained(error)}") from error
