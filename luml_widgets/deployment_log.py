@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import param
 
-from luml_app.client.connections import open_direct
+from luml_app.client.connections import TIMEOUT
 from luml_app.client.logs import Reading, log_url, read
 from luml_app.schemas.deployments import Deployment
 from luml_app.schemas.errors import LumlError
@@ -16,6 +16,7 @@ from luml_app.schemas.logs import LogLine
 from luml_widgets import blocks as b
 from luml_widgets import inference
 from luml_widgets.blocks import Block
+from luml_widgets.outbound import open_http
 
 SHOWN = 300
 """Lines on the page; `luml logs` shows all."""
@@ -79,7 +80,7 @@ class DeploymentLog(param.Parameterized):
             satellite = self.api.satellites.get(*self.ids, deployment.satellite_id)
             self._url = log_url(deployment, satellite)
         if self._http is None:
-            self._http = open_direct()
+            self._http = open_http(self.api, "satellite", timeout=TIMEOUT)
         last = self.lines[-1].id if self.lines else ""
         # It has been waited for on the page already; whoever does not answer now is asked again in a moment.
         key = inference.key_for(self.api, self.ids[1])

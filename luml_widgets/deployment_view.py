@@ -70,7 +70,7 @@ class DeploymentView(Store):
         self.param.update(asking=True, errors={}, refusal="")
         try:
             answer = inference.call(
-                self.deployment.inference_url, self.key or inference.key_for(self.api, self.ids[1]), body
+                self.api, self.deployment.inference_url, self.key or inference.key_for(self.api, self.ids[1]), body
             )
         except LumlError as error:
             self.param.update(asking=False, answer=None, refusal=error.message)

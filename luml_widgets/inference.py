@@ -14,9 +14,10 @@ from weakref import WeakKeyDictionary
 import httpx
 import msgspec
 
-from luml_app.client.connections import explained, options
+from luml_app.client.connections import explained
 from luml_app.client.wire import error_of
 from luml_app.schemas.errors import Unavailable
+from luml_widgets.outbound import open_http
 
 SECONDS = 60.0
 MAX_ANSWER_BYTES = 5_000_000
@@ -62,13 +63,13 @@ def _drop_ended(api: Any, now: datetime) -> None:
             api.api_keys.delete(one.id)
 
 
-def call(url: str, key: str, body: dict[str, Any]) -> Answer:
+def call(api: Any, url: str, key: str, body: dict[str, Any]) -> Answer:
     """Call a deployment. Raises LumlError: in the deployment's own words when it has refused."""
     if urlsplit(url).scheme not in {"http", "https"}:
         raise Unavailable(f"The deployment's address {url!r} is not one that can be called.")
     started = time.perf_counter()
     try:
-        answer, content = _post(url, key, body)
+        answer, content = _post(api, url, key, body)
     except httpx.TimeoutException as error:
         raise Unavailable(f"The deployment gave no answer within {SECONDS:.0f} seconds.") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -83,12 +84,12 @@ def call(url: str, key: str, body: dict[str, Any]) -> Answer:
         raise Unavailable(f"The deployment's answer is not JSON: {error}") from error
 
 
-def _post(url: str, key: str, body: dict[str, Any]) -> tuple[httpx.Response, bytes]:
+def _post(api: Any, url: str, key: str, body: dict[str, Any]) -> tuple[httpx.Response, bytes]:
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     content = bytearray()
     # No redirects: the key is for this address.
     with (
-        httpx.Client(**options(timeout=SECONDS)) as http,
+        open_http(api, "satellite", timeout=SECONDS) as http,
         http.stream("POST", url, content=msgspec.json.encode(body), headers=headers) as answer,
     ):
         for piece in answer.iter_bytes():

@@ -7,9 +7,10 @@ from typing import Any
 import httpx
 import msgspec
 
-from luml_app.client.connections import explained, options
+from luml_app.client.connections import explained
 from luml_app.schemas.artifacts import ArtifactDetails
 from luml_app.schemas.errors import LumlError, Unavailable
+from luml_widgets.outbound import open_http
 
 MAX_BYTES = 2_000_000
 _SECONDS = 10.0
@@ -27,7 +28,7 @@ def read_json(api: Any, organization_id: str, one: ArtifactDetails, member: str)
     headers = {"Range": f"bytes={offset}-{offset + size - 1}"}
     try:
         with (
-            httpx.Client(**options(timeout=_SECONDS)) as http,
+            open_http(api, "bucket", timeout=_SECONDS) as http,
             http.stream("GET", signed.url, headers=headers) as answer,
         ):
             if answer.status_code != 206:

@@ -22,7 +22,8 @@ class Settings:
 
     `database_url` None means the embedded PostgreSQL; `public_url` None means ``http://host:port``.
     `behind_proxy` "auto" means yes if there is a `public_url`.
-    `private_buckets` other than "allow" forbids buckets at private, loopback and link-local addresses.
+    `private_buckets` other than "allow" forbids buckets at private, loopback and link-local addresses, and
+    `private_satellites` forbids the pages to call satellites there.
     """
 
     home: Path = field(default_factory=lambda: platformdirs.user_data_path("luml"))
@@ -37,6 +38,7 @@ class Settings:
     runtime: str = "auto"
     secret_keys: str | None = field(default=None, repr=False)
     private_buckets: str = "allow"
+    private_satellites: str = "allow"
     pool_size: int = 10
     statement_seconds: int = 30
     access_token_seconds: int = 3 * 3600
@@ -117,6 +119,7 @@ _KINDS: dict[str, Any] = {
 _CHOICES = {
     "signup": ("open", "invited", "closed"),
     "private_buckets": ("allow", "refuse"),
+    "private_satellites": ("allow", "refuse"),
     "behind_proxy": ("auto", "yes", "no"),
 }
 _LEAST = {"port": 0, "events_kept_days": 0}  # every other number is at least one

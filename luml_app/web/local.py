@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import httpx
 import msgspec
 
 from luml_app.client._generated import Api
@@ -13,6 +14,7 @@ from luml_app.core.scope import Credentials
 from luml_app.core.service import Request, Service
 from luml_app.schemas.errors import LumlError
 from luml_app.schemas.permissions import Permission
+from luml_app.web.outbound import Place, open_http
 
 
 class LocalApi(Api):
@@ -27,6 +29,10 @@ class LocalApi(Api):
     def address(self) -> str:
         """The server's address."""
         return self.service.settings.address
+
+    def open_http(self, place: Place, **more: Any) -> httpx.Client:
+        """Connections to the satellites or the buckets of tenants, to where the operator's settings let them go."""
+        return open_http(self.service.settings, place, **more)
 
     def can(self, permission: str, where: Any) -> Permission:
         """The same as `Client.can`; an orbit is given by its id, or as it was read."""
