@@ -6,11 +6,14 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from luml_app.client.http import AsyncClient
 from luml_app.web.house import House
 from luml_app.web.server import Server
+
+Value = TypeVar("Value")
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:
@@ -108,3 +111,9 @@ class _Waiting:
 
 async def _open(address: str, api_key: str) -> AsyncClient:
     return AsyncClient(address, api_key)
+
+
+def in_a_loop(work: Coroutine[Any, Any, Value]) -> Value:
+    """What a coroutine gives, run in a thread: that of the tests may have a loop already, which drives a browser."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()

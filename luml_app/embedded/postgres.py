@@ -295,7 +295,8 @@ def _run_initdb(folder: Path, password: Path, account: Account | None, *, sync: 
     )
     if done.returncode:
         reasons = [line for line in done.stderr.splitlines() if "error" in line.lower() or "could not" in line]
-        raise PostgresError(f"The database in {folder} cannot be made: {(reasons or ['no reason given'])[-1]}")
+        told = "; ".join(dict.fromkeys(reasons)) or "no reason given"
+        raise PostgresError(f"The database in {folder} cannot be made: {told[:1000]}")
 
 
 def _remove(path: Path) -> None:

@@ -26,7 +26,7 @@ from luml_app.schemas.errors import (
 )
 from tests.cast import Person
 from tests.client.proxy import Fault, Proxy
-from tests.serving import RunningServer
+from tests.serving import RunningServer, in_a_loop
 
 
 def http_answer(status: str, body: bytes = b"", *headers: str) -> bytes:
@@ -163,7 +163,7 @@ def test_the_asynchronous_client(server: RunningServer, alice: Person) -> None:
             await client.auth.me()
         return people[0].email
 
-    assert asyncio.run(use()) == "alice@example.org"
+    assert in_a_loop(use()) == "alice@example.org"
 
 
 def test_proxies_of_the_environment_do_not_come_between_us_and_this_machine(

@@ -17,6 +17,7 @@ from satellite.model_server.batching import batch_dimension, join, may_join, spl
 from satellite.model_server.exchange import Call, Reply
 from tests.satellite.models import array
 from tests.satellite.served import Serve, ServedModel
+from tests.serving import in_a_loop
 
 ROWS = st.integers(0, 5)
 
@@ -119,7 +120,7 @@ def test_requests_that_wait_are_computed_together_and_answered_apart(serve: Serv
     client = serve(expression=f"({counting(tmp_path)}, {gate.expression}, {{'y': inputs['x'] * 2}})[2]")
     for _ in range(2):
         bodies = [{"inputs": {"x": [float(n)] * (n % 3 + 1)}} for n in range(30)]
-        answers = asyncio.run(ask_all(client, bodies, gate))
+        answers = in_a_loop(ask_all(client, bodies, gate))
         assert [answer.json() for answer in answers] == [{"y": [2.0 * n] * (n % 3 + 1)} for n in range(30)]
     assert max(sizes_in(tmp_path)) > 10
 
@@ -128,7 +129,7 @@ def test_a_bad_row_fails_alone(serve: Serve, tmp_path: Path) -> None:
     gate = Gate(tmp_path)
     client = serve(expression=f"({gate.expression}, {{'y': 1 / inputs['x']}} if 7 not in inputs['x'] else [][1])[1]")
     bodies = [{"inputs": {"x": [float(n)]}} for n in range(1, 13)]
-    answers = asyncio.run(ask_all(client, bodies, gate))
+    answers = in_a_loop(ask_all(client, bodies, gate))
     assert [answer.status_code for answer in answers] == [500 if n == 7 else 200 for n in range(1, 13)]
 
 
@@ -136,7 +137,7 @@ def test_rows_that_depend_on_each_other_are_found_out(serve: Serve, tmp_path: Pa
     gate = Gate(tmp_path)
     client = serve(expression=f"({gate.expression}, {{'y': inputs['x'] - inputs['x'].mean()}})[1]")
     for _ in range(3):
-        answers = asyncio.run(ask_all(client, [{"inputs": {"x": [float(n)]}} for n in range(12)], gate))
+        answers = in_a_loop(ask_all(client, [{"inputs": {"x": [float(n)]}} for n in range(12)], gate))
         assert [answer.json() for answer in answers] == [{"y": [0.0]}] * 12
 
 
@@ -144,7 +145,7 @@ def test_batches_are_bounded(serve: Serve, tmp_path: Path) -> None:
     gate = Gate(tmp_path)
     expression = f"({counting(tmp_path)}, {gate.expression}, {{'y': inputs['x']}})[2]"
     client = serve("--batch-rows", "4", expression=expression)
-    asyncio.run(ask_all(client, [{"inputs": {"x": [1.0]}} for _ in range(20)], gate))
+    in_a_loop(ask_all(client, [{"inputs": {"x": [1.0]}} for _ in range(20)], gate))
     assert 1 < max(sizes_in(tmp_path)) <= 4
 
 
@@ -153,7 +154,7 @@ def test_other_attributes_are_computed_apart(serve: Serve, tmp_path: Path) -> No
     expression = f"({gate.expression}, {{'y': inputs['x'] * float(dynamic_attributes.get('f', 1))}})[1]"
     client = serve(expression=expression, attributes=("f",))
     bodies = [{"inputs": {"x": [1.0]}, "dynamic_attributes": {"f": str(n % 3)}} for n in range(12)]
-    answers = asyncio.run(ask_all(client, bodies, gate))
+    answers = in_a_loop(ask_all(client, bodies, gate))
     assert [answer.json()["y"] for answer in answers] == [[float(n % 3)] for n in range(12)]
 
 
@@ -162,7 +163,7 @@ def test_more_requests_than_may_wait_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "served"
     folder.mkdir()
     served = ServedModel(folder, "--queue", "3", expression=f"({gate.expression}, {{'y': inputs['x']}})[1]")
-    answers = asyncio.run(ask_all(served.client, [{"inputs": {"x": [1.0]}} for _ in range(20)], gate))
+    answers = in_a_loop(ask_all(served.client, [{"inputs": {"x": [1.0]}} for _ in range(20)], gate))
     refused = [answer for answer in answers if answer.status_code == 503]
     assert refused and all(answer.headers["retry-after"] for answer in refused)
     assert len([answer for answer in answers if answer.status_code == 200]) <= 3

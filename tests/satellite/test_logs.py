@@ -25,7 +25,7 @@ from satellite.logs.recording import recorded
 from satellite.runtimes.interface import Runtime
 from tests.satellite.contract_server import API_KEY, ContractServer, until
 from tests.satellite.models import write_model
-from tests.satellite.test_runtimes import Spec, runtime, spec, url_when
+from tests.satellite.test_runtimes import Spec, opened, runtime, spec, url_when
 
 KEY = {"Authorization": f"Bearer {API_KEY}"}
 MIB = 1024 * 1024

@@ -24,6 +24,7 @@ from luml_app.schemas.errors import Conflict, LumlError, Unauthenticated, Unavai
 from tests.satellite.contract_server import until
 from tests.satellite.models import write_model
 from tests.satellite.test_with_platform import Platform, Satellite, orbit, platform, satellite
+from tests.serving import in_a_loop
 
 SAYS = "{'y': np.array([float(bool(print('asked for', int(inputs['x'][0]), flush=True)))])}"
 Run = Callable[..., "subprocess.Popen[str]"]
@@ -128,7 +129,7 @@ def test_the_log_in_asyncio(live: DeploymentHandle, platform: Platform) -> None:
                     break
         return seen
 
-    assert "warm" in asyncio.run(until_asked())
+    assert "warm" in in_a_loop(until_asked())
 
 
 def test_who_may_read(live: DeploymentHandle, platform: Platform) -> None:
