@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
+from luml_app.cli.hidden import hidden
 from luml_app.cli.output import as_json, orbit_option, printable, show_json, show_table
+
+_WITHOUT = "Pipe the value in, or type it in a terminal."
 
 
 @click.group()
@@ -47,7 +49,7 @@ def add(name: str, orbit: str | None, tags: tuple[str, ...], as_json: bool) -> N
 
     with Client() as client:
         ids = client.orbit(orbit).ids
-        secret = client.secrets.create(*ids, name=name, value=_value(), tags=list(tags) or None)
+        secret = client.secrets.create(*ids, name=name, value=hidden("Value", _WITHOUT), tags=list(tags) or None)
     if as_json:
         show_json(secret)
     else:
@@ -63,7 +65,7 @@ def set_value(name: str, orbit: str | None) -> None:
 
     with Client() as client:
         place = _find(client, orbit, name)
-        client.secrets.update(*place, value=_value())
+        client.secrets.update(*place, value=hidden("Value", _WITHOUT))
     click.echo(printable(f"Changed {name}; deployments take the new value when they start again."))
 
 
@@ -95,14 +97,3 @@ def _find(client: Any, orbit: str | None, name: str) -> tuple[Any, ...]:
 
     ids = client.orbit(orbit).ids
     return (*ids, named(client.secrets.list(*ids), name, "secret", lambda one: (one.name, one.id)).id)
-
-
-def _value() -> str:
-    """Typed unseen by a person, or piped in by a program, without the line's end."""
-    if sys.stdin.isatty():
-        typed: str = click.prompt("Value", hide_input=True, confirmation_prompt=True)
-        return typed
-    piped = sys.stdin.read().removesuffix("\n").removesuffix("\r")
-    if not piped:
-        raise click.UsageError("Pipe the value in, or type it in a terminal.")
-    return piped

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
+from luml_app.cli.hidden import hidden
 from luml_app.cli.output import printable
+
+_WITHOUT = "Pipe the password in, type it in a terminal, or use --generate-password."
 
 
 @click.group("users")
@@ -28,7 +29,7 @@ def add(email: str, generate_password: bool) -> None:
     from luml_app.resources.first_steps import make_account
 
     settings = settings_with_database()
-    password = new_token()[:20] if generate_password else _password()
+    password = new_token()[:20] if generate_password else hidden("Password", _WITHOUT)
     database = Database(settings.database_url or "")
     try:
         made = make_account(database, settings, email, password)
@@ -40,13 +41,3 @@ def add(email: str, generate_password: bool) -> None:
     click.echo(printable(f"Made the account of {email}; sign in at {settings.address}/login."))
     if generate_password:
         click.echo(f"Its password, shown this once: {password}")
-
-
-def _password() -> str:
-    if sys.stdin.isatty():
-        typed: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-        return typed
-    piped = sys.stdin.readline().removesuffix("\n").removesuffix("\r")
-    if not piped:
-        raise click.UsageError("Pipe the password in, type it in a terminal, or use --generate-password.")
-    return piped

@@ -170,7 +170,7 @@ def mlflow_folder(folder: Path, model: Any, signature: dict[str, Any], **flavor:
         "signature": {part: json.dumps(schema) for part, schema in signature.items()},
     }  # fmt: skip
     (folder / "MLmodel").write_text(yaml.safe_dump(document))
-    (folder / "requirements.txt").write_text("--index-url https://example.com\nmlflow==3.1.0\n# more\nscikit-learn\n")
+    (folder / "requirements.txt").write_text("--pre\nmlflow==3.1.0\n# more\nscikit-learn\n")
     return folder
 
 
