@@ -1,6 +1,7 @@
 """What every test may stand on: a migrated database of its own, the cast, a house, a server, and the three transports.
 
-The cast is in `tests/cast.py`, the PostgreSQL in `tests/postgres.py`, running servers in `tests/serving.py`.
+The cast is in `tests/cast.py`, the PostgreSQL in `tests/postgres.py`, running servers in `tests/serving.py`,
+the browser in `tests/browser.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from tests.serving import RunningServer, SynchronousClient
 if TYPE_CHECKING:
     from tests.postgres import Cluster
 
-pytest_plugins = ["tests.postgres", "tests.buckets"]
+pytest_plugins = ["tests.postgres", "tests.buckets", "tests.browser"]
 
 TRANSPORTS = ("local", "http", "asyncio")
 DOES_NOT_APPLY = ("does not apply", "is about", "is the other tests' case", "only Linux", "signs HEAD apart")

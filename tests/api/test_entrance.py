@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from html import unescape
 from typing import Any
 from urllib.parse import urlsplit
@@ -195,17 +195,12 @@ class TestOnesOwnAccount:
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [1440, 800, 360])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_in_a_real_browser_without_javascript(width: int, scheme: str, server: RunningServer, box: Mailbox) -> None:
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.skip("Chromium is not installed: apt install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        browser: Any = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = browser.new_page(
-            viewport={"width": width, "height": 800}, color_scheme=scheme, java_script_enabled=False
-        )
+def test_in_a_real_browser_without_javascript(
+    width: int, scheme: str, server: RunningServer, box: Mailbox, chromium: Any
+) -> None:
+    viewport = {"width": width, "height": 800}
+    with closing(chromium.new_context(viewport=viewport, color_scheme=scheme, java_script_enabled=False)) as context:
+        page = context.new_page()
         complaints: list[str] = []
         page.on("console", lambda message: complaints.append(message.text))
 
@@ -230,5 +225,4 @@ def test_in_a_real_browser_without_javascript(width: int, scheme: str, server: R
         assert page.locator("h1").inner_text() == "Your account"
         assert "Grace Hopper" in page.locator("main").inner_text()
         fits()
-        browser.close()
     assert not [text for text in complaints if "Security Policy" in text]

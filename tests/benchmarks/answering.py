@@ -16,7 +16,7 @@ import httpx
 from satellite import model_server
 from tests.benchmarks.peers import FEATURES, TRAIN, Served
 from tests.benchmarks.wire import Wire, body_length
-from tests.serving import until
+from tests.serving import in_a_loop, until
 
 ROUNDS = 5
 SECONDS = 1.0
@@ -67,7 +67,7 @@ def answers_in_turns(servers: Sequence[Served], rows: list[list[float]], connect
 def answers_for_cpu(server: Served, request: bytes, connections: int) -> float:
     """How many answers a server gives for a second of its CPU, being asked for a while."""
     before = server.cpu_seconds()
-    answers = ask_one(server.address, request) if connections == 1 else asyncio.run(
+    answers = ask_one(server.address, request) if connections == 1 else in_a_loop(
         ask_many(server.address, request, connections)
     )  # fmt: skip
     return answers / (server.cpu_seconds() - before)

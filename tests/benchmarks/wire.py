@@ -9,6 +9,7 @@ import time
 from urllib.parse import urlsplit
 
 from tests.cast import key_of
+from tests.serving import in_a_loop
 
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
@@ -59,7 +60,7 @@ def requests_per_second(address: str, request: bytes, *, connections: int, numbe
         await asyncio.gather(*(ask(number // connections) for _ in range(connections)))
 
     started = time.perf_counter()
-    asyncio.run(ask_all())
+    in_a_loop(ask_all())
     return number / (time.perf_counter() - started)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 from luml_app.core.scope import Credentials
 from luml_app.web.house import House
 from tests.cast import Cast, Person, Place
-from tests.dashboard.watching import FLAGS, Watched
+from tests.dashboard.watching import Watched
 from tests.serving import RunningServer
 from tests.widgets.stage import Outpost, put_model
 
@@ -59,19 +58,6 @@ def furnished(alices: Any, here: Place, collection: UUID, outpost: Outpost) -> d
 def login_link(house: House, server: RunningServer, alice: Person) -> str:
     """A one-time link that signs Alice in."""
     return server.address + house.api(Credentials(user_id=alice.id)).auth.create_link().path
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """Debian's Chromium, driven by Playwright."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.skip("Chromium is not installed")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
