@@ -85,7 +85,9 @@ from luml_app.schemas.satellites import (
     SatelliteCreate,
     SatelliteCreated,
     SatellitePair,
+    SatelliteSession,
     SatelliteUpdate,
+    SessionOpen,
     Task,
     TaskRenew,
     TaskUpdate,
@@ -2494,6 +2496,28 @@ class Agent(Group):
                 Satellite,
                 body=body(SatellitePair, base_url=base_url, capabilities=capabilities, slug=slug),
             )
+        )
+
+    def open_session(self, *, instance: str, lease_seconds: float = 30) -> SatelliteSession:
+        """Be the one instance of this satellite that works, or go on being it; refused while another one is.
+
+        Instances share the satellite's key. One that is refused stands by, and asks again: the session of one that does
+        not renew it ends after `lease_seconds`.
+        """
+        return self._send(
+            Call(
+                "agent.open_session",
+                "POST",
+                "/satellites/v1/session",
+                SatelliteSession,
+                body=body(SessionOpen, instance=instance, lease_seconds=lease_seconds),
+            )
+        )
+
+    def close_session(self, *, instance: str) -> None:
+        """Work no more, so that another instance of this satellite may at once."""
+        self._send(
+            Call("agent.close_session", "DELETE", "/satellites/v1/session", type(None), query={"instance": instance})
         )
 
     def tasks(
@@ -5368,6 +5392,28 @@ class AsyncAgent(AsyncGroup):
                 Satellite,
                 body=body(SatellitePair, base_url=base_url, capabilities=capabilities, slug=slug),
             )
+        )
+
+    async def open_session(self, *, instance: str, lease_seconds: float = 30) -> SatelliteSession:
+        """Be the one instance of this satellite that works, or go on being it; refused while another one is.
+
+        Instances share the satellite's key. One that is refused stands by, and asks again: the session of one that does
+        not renew it ends after `lease_seconds`.
+        """
+        return await self._send(
+            Call(
+                "agent.open_session",
+                "POST",
+                "/satellites/v1/session",
+                SatelliteSession,
+                body=body(SessionOpen, instance=instance, lease_seconds=lease_seconds),
+            )
+        )
+
+    async def close_session(self, *, instance: str) -> None:
+        """Work no more, so that another instance of this satellite may at once."""
+        await self._send(
+            Call("agent.close_session", "DELETE", "/satellites/v1/session", type(None), query={"instance": instance})
         )
 
     async def tasks(

@@ -21,7 +21,7 @@ from luml_app.core.paths import link, tables_of
 from luml_app.core.prepared import Prepared
 from luml_app.core.scope import Credentials, Found, Scope
 from luml_app.core.settings import Settings
-from luml_app.schemas.errors import Forbidden, NotFound, Unauthenticated
+from luml_app.schemas.errors import Conflict, Forbidden, NotFound, Unauthenticated
 
 
 def resolve(
@@ -139,6 +139,7 @@ def _caller(kind: str) -> Any:
                 sat.c.name,
                 sat.c.orbit_id,
                 sat.c.last_seen_at,
+                sat.c.session_instance,
                 sat.c.paired,
                 sat.c.key_hash,
                 o.c.organization_id,
@@ -161,6 +162,7 @@ def _filled(scope: Scope, operation: Operation, found_here: dict[str, Found]) ->
         _take_step(scope, name, found)
     if operation.by == "satellite":
         scope.organization_id, scope.orbit_id = scope.caller.organization_id, scope.caller.orbit_id
+        _check_instance(scope, operation)
     elif operation.needs is not None:
         scope.require(operation.needs)
     _check_key_orbit(scope, operation)
@@ -194,6 +196,19 @@ BEYOND_ONE_ORBIT = {
 """What an API key that is bound to an orbit may do outside of it: find its way there. What these show or sign is
 confined to the orbit by themselves (`Scope.only_orbit_id`).
 """
+
+
+def _check_instance(scope: Scope, operation: Operation) -> None:
+    """What an instance of a satellite says when another one has taken its place meanwhile is not heard. Satellites that
+    name no instance, as older ones, are on their own.
+    """
+    mine, theirs = scope.credentials.instance, scope.caller.session_instance
+    if mine and theirs not in (None, mine) and not operation.reads and operation.name not in SESSIONS:
+        raise Conflict(f"The instance {theirs} of this satellite is at work, and this one is not any more.")
+
+
+SESSIONS = {"agent.open_session", "agent.close_session"}
+"""What an instance that is not at work may do: ask to be, and give up."""
 
 
 def _check_key_orbit(scope: Scope, operation: Operation) -> None:

@@ -30,6 +30,8 @@ class Credentials:
     refresh_token: str | None = None
     ip: str | None = None
     user_agent: str | None = None
+    instance: str | None = None
+    """Which of several satellites with one key this is, where it says so."""
     visit: str | None = None
     """What a browser that comes back from a provider was given when it left."""
     sign_up: str | None = None

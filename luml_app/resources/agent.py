@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Text, cast, delete, func, select, update
@@ -16,7 +17,7 @@ from luml_app.resources.artifacts import artifact_of, download_url
 from luml_app.resources.changes import sent
 from luml_app.resources.deployment_rows import deployment_by_id, deployments_where
 from luml_app.resources.desired import desire
-from luml_app.resources.progress import after_report, note_served
+from luml_app.resources.progress import after_report, knows_what_is_desired, note_served
 from luml_app.resources.satellites import satellite_of
 from luml_app.resources.secrets import secret_of
 from luml_app.resources.tasks import STATES, task_of
@@ -31,6 +32,8 @@ from luml_app.schemas.satellites import (
     InferenceAccessAnswer,
     Satellite,
     SatellitePair,
+    SatelliteSession,
+    SessionOpen,
     Task,
     TaskRenew,
     TaskStatus,
@@ -55,6 +58,36 @@ class Agent(Resource):
         row = self.db.execute(update(s).where(s.c.id == self.scope.caller.id).values(**known, **now).returning(s)).one()
         self.scope.record("satellite.pair", row.id, satellite_id=row.id, after={"base_url": body.base_url})
         return satellite_of(row, self.scope)
+
+    @operation("POST /satellites/v1/session", by="satellite")
+    def open_session(self, body: SessionOpen) -> SatelliteSession:
+        """Be the one instance of this satellite that works, or go on being it; refused while another one is.
+
+        Instances share the satellite's key. One that is refused stands by, and asks again: the session of one that does
+        not renew it ends after `lease_seconds`.
+        """
+        s, before = t.satellites, self.scope.caller.session_instance
+        free = s.c.session_instance.is_(None) | (s.c.session_instance == body.instance)
+        mine = update(s).where(s.c.id == self.scope.caller.id, free | (s.c.session_expires_at <= func.now()))
+        until = func.now() + timedelta(seconds=body.lease_seconds)
+        opened = mine.values(session_instance=body.instance, session_expires_at=until).returning(s.c.session_expires_at)
+        expires_at = self.db.scalar(opened)
+        if expires_at is None:
+            raise Conflict(f"The instance {before} of this satellite is at work; stand by until its session ends.")
+        predecessor = before if before != body.instance else None
+        if before != body.instance:
+            told = {"before": {"instance": before}, "after": {"instance": body.instance}}
+            self.scope.record("satellite.session", self.scope.caller.id, satellite_id=self.scope.caller.id, **told)
+        return SatelliteSession(instance=body.instance, expires_at=expires_at, predecessor=predecessor)
+
+    @operation("DELETE /satellites/v1/session", by="satellite", status=204)
+    def close_session(self, instance: str) -> None:
+        """Work no more, so that another instance of this satellite may at once."""
+        s = t.satellites
+        mine = update(s).where(s.c.id == self.scope.caller.id, s.c.session_instance == instance)
+        if self.db.execute(mine.values(session_instance=None, session_expires_at=None)).rowcount:
+            told = {"before": {"instance": instance}, "after": {"instance": None}}
+            self.scope.record("satellite.session", self.scope.caller.id, satellite_id=self.scope.caller.id, **told)
 
     @operation("GET /satellites/v1/tasks", by="satellite", wakes_on="deployment.")
     def tasks(self, status: TaskStatus | None = None, wait: Wait = 0) -> list[Task]:
@@ -212,11 +245,13 @@ class Agent(Resource):
         _check_status(one, report.get("status"))
         if one.status == "gone":
             report.pop("status", None)
+        told = generation is not None or knows_what_is_desired(self.db, one)
         expected = d.c.generation == generation if generation is not None else d.c.desired == one.desired
-        seen = {"observed_generation": d.c.generation if generation is None else generation, "updated_at": func.now()}
-        moved = after_report(self.db, one, report)
-        changed = update(d).where(d.c.id == one.id, expected).values(**report, **seen, **moved).returning(d.c.id)
-        if report.get("status") == "active" and not report.get("error_message"):
+        seen = {"observed_generation": d.c.generation} if told else {}
+        moved = after_report(self.db, one, report) if told else {}
+        changed = update(d).where(d.c.id == one.id, expected).values(**report, **seen, **moved, updated_at=func.now())
+        changed = changed.returning(d.c.id)
+        if told and report.get("status") == "active" and not report.get("error_message"):
             changed = changed.add_cte(note_served(one.revision_id).cte("served"))
         if self.db.execute(changed).one_or_none() is None:
             raise Conflict("The deployment has been changed meanwhile; look again.")

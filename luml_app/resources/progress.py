@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Select, func, select, update
+from sqlalchemy import Connection, Select, func, select, text, update
 
 from luml_app.core import events
 from luml_app.core import tables as t
@@ -73,6 +73,18 @@ def after_report(db: Connection, one: Any, report: dict[str, Any]) -> dict[str, 
     if rollout.steps and one.observed_generation < one.generation:
         _queue(db, one.id, one.generation, timedelta(seconds=rollout.steps[rollout.step].seconds))
     return {}
+
+
+def knows_what_is_desired(db: Connection, one: Any) -> bool:
+    """Whether a report that names no generation is about the present one of the deployment `one`; locks its row.
+
+    Satellites that count no generations look at a deployment after they have claimed its job. While the job of a change
+    waits to be claimed, or when the change comes in this moment, they still speak of what was desired before.
+    """
+    d, j = t.deployments, t.jobs
+    waits = select(j.c.id).where(j.c.dedupe_key == f"deployment:{one.id}", text("jobs.state = 'queued'")).exists()
+    row = db.execute(select(d.c.generation, waits.label("waits")).where(d.c.id == one.id).with_for_update()).one()
+    return bool(row.generation == one.generation and not row.waits)
 
 
 def note_served(revision_id: UUID) -> Any:

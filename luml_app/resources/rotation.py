@@ -21,7 +21,8 @@ WHY = "a secret has a new value"
 def renew_secret(errand: Errand) -> int:
     """Have the deployments that use a secret take its new value; how many those are.
 
-    Variables of the environment need new replicas; the secrets of dynamic attributes are handed to those that run.
+    Variables of the environment need new replicas; the secrets of dynamic attributes are handed to those that run. A
+    deployment that has been told of this version already, by an earlier run of this chore that was killed, is left be.
     """
     secret_id = UUID(errand.payload["secret_id"])
     with errand.database.read() as db:
@@ -34,22 +35,25 @@ def _renew(errand: Errand, deployment_id: UUID, secret_id: UUID) -> bool:
     serving = (r.c.deployment_id == d.c.id) & r.c.id.in_([d.c.revision_id, d.c.stable_id])
     started_with = select(r.c.id).where(serving, holds(r.c.env_variables_secrets, secret_id)).exists()
     handed = holds(d.c.dynamic_attributes_secrets, secret_id)
+    version = select(t.orbit_secrets.c.version).where(t.orbit_secrets.c.id == secret_id).scalar_subquery()
+    facts = (started_with.label("started_with"), handed.label("handed"), version.label("version"))
     with errand.database.write() as db:
-        query = rows_with_place().add_columns(started_with.label("started_with"), handed.label("handed"))
-        one = db.execute(query.where(d.c.id == deployment_id)).one_or_none()
+        one = db.execute(rows_with_place().add_columns(*facts).where(d.c.id == deployment_id)).one_or_none()
         if one is None or one.desired != "running" or not (one.started_with or one.handed):
             return False
-        _take_over(db, one)
+        if one.secrets_taken.get(str(secret_id)) == one.version:
+            return False
+        _take_over(db, one, {**one.secrets_taken, str(secret_id): one.version})
     return True
 
 
-def _take_over(db: Connection, one: Any) -> None:
+def _take_over(db: Connection, one: Any, taken: dict[str, int]) -> None:
     d = t.deployments
+    newer = {"secrets_version": one.secrets_version + 1, "secrets_taken": taken}
     if one.started_with:
-        desire(db, one, restarts=one.restarts + 1, secrets_version=one.secrets_version + 1)
+        desire(db, one, restarts=one.restarts + 1, **newer)
         record(db, "deployment.restart", one, after={"name": one.name}, why=WHY)
         return
-    newer = {"secrets_version": d.c.secrets_version + 1, "updated_at": func.now()}
-    db.execute(update(d).where(d.c.id == one.id).values(newer))
+    db.execute(update(d).where(d.c.id == one.id).values(updated_at=func.now(), **newer))
     enqueue(db, deployment_job(one.id, "deploy", satellite_id=one.satellite_id, orbit_id=one.orbit_id))
     record(db, "deployment.secrets", one, after={"name": one.name}, why=WHY)

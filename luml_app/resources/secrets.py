@@ -60,6 +60,7 @@ class Secrets(Resource):
         changed: dict[str, Any] = dict(after)
         if value and value != self.scope.keys.decrypt(one.value):
             changed["value"], after["value"] = self.scope.keys.encrypt(value), "replaced"
+            changed["version"] = s.c.version + 1
             queue_chore(self.db, renew_secret, {"secret_id": str(one.id)}, key=str(one.id))
         if not changed:
             return secret_of(one)

@@ -106,6 +106,21 @@ class SatellitePair(Struct, kw_only=True):
     slug: Annotated[str, Meta(max_length=255)] | None = None
 
 
+class SessionOpen(Struct, kw_only=True):
+    """Which instance of a satellite wants to work, and for how long (seconds) nobody else may without its renewing."""
+
+    instance: Annotated[str, Meta(pattern="^[0-9a-zA-Z_-]{1,64}$")]
+    lease_seconds: LeaseSeconds = 30
+
+
+class SatelliteSession(Struct, kw_only=True):
+    """The instance of a satellite that works; `predecessor` is the one whose session had run out, if one had."""
+
+    instance: str
+    expires_at: datetime
+    predecessor: str | None = None
+
+
 class Task(Record, kw_only=True):
     """One job of a satellite. `lease_token` is given to the one who claims it; reports carry it back."""
 

@@ -21,6 +21,7 @@ def credentials_of(request: HTTPServerRequest) -> Credentials:
         refresh_token=_cookie(request, REFRESH),
         ip=request.remote_ip,
         user_agent=request.headers.get("User-Agent"),
+        instance=request.headers.get("X-Satellite-Instance"),
         visit=_cookie(request, VISIT),
         sign_up=_cookie(request, SIGN_UP),
     )

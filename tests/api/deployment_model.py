@@ -160,16 +160,19 @@ class Model:
 
     # What the satellite says.
 
-    def report(self, status: str, *, broken: bool | None, generation: int | None) -> None:
+    def report(self, status: str, *, broken: bool | None, generation: int | None, told: bool = True) -> None:
+        """`told`: the satellite knows of what is wanted now, because no job about it waits."""
         deletion = status in {"deletion_pending", "deletion_failed"}
         if deletion != (self.desired == "deleted") or generation not in {None, self.generation}:
             raise Refused
         if self.status != "gone":
             self.status = status
-        before, self.observed = self.observed, self.generation
-        well = status == "active" and not broken
         if broken is not None:
             self.broken = broken
+        if not told:
+            return
+        before, self.observed = self.observed, self.generation
+        well = status == "active" and not broken
         if well:
             self.revisions[self.now].served = True
             self.served(first=before < self.generation)

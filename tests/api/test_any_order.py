@@ -217,9 +217,10 @@ def machine(stage: Stage) -> type[RuleBasedStateMachine]:
         @rule(status=st.sampled_from(["active", "failed", "not_responding", "deletion_failed"]))
         def report_as_the_contract_does(self, status: str) -> None:
             if not self.confirmed:
+                told = "queued" not in [one.state for one in self.jobs()]
                 self.agree(
                     lambda: satellite.update_deployment_status(self.id, status=status),
-                    lambda: self.model.report(status, broken=None, generation=None),
+                    lambda: self.model.report(status, broken=None, generation=None, told=told),
                 )
 
         @rule(age=st.sampled_from([0, 0, 1, -1]))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from luml_app.core import tables as t
 from luml_app.schemas.errors import Conflict, Invalid, NotFound
 from tests.api.stage import CAPABILITIES, Stage
 from tests.api.together import together
+from tests.satellite.contract_server import until
 
 PLAIN = {"deploy": {name: value for name, value in CAPABILITIES["deploy"].items() if name != "rollouts"}}
 
@@ -31,6 +33,12 @@ def report(stage: Stage, **told: Any) -> Any:
     return stage.satellite.agent.update_deployment(stage.ids["deployment_id"], **({"status": "active"} | told))
 
 
+def claim(stage: Stage) -> Any:
+    """Take the one job that waits."""
+    (task,) = stage.satellite.agent.tasks(status="pending")
+    return stage.satellite.agent.update_task(task.id, status="running")
+
+
 def shares(deployment: Any) -> list[tuple[int, int, bool]]:
     return [(one.revision.number, one.weight, one.mirror) for one in deployment.targets]
 
@@ -41,6 +49,13 @@ def pass_time(stage: Stage) -> None:
         due = t.jobs.c.type == "deployment.advance"
         db.execute(update(t.jobs).where(due).values(scheduled_at=func.now() - timedelta(seconds=1)))
     stage.house.housekeeper.run_due()
+
+
+def end_who_waits(stage: Stage) -> bool:
+    """End the sessions of the database that wait for a lock; whether there were some."""
+    waiting = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
+    with stage.house.database.read() as db:
+        return bool(db.execute(text(f"{waiting} current_database()")).all())
 
 
 def actions(stage: Stage, where: tuple[Any, ...]) -> list[str]:
@@ -105,6 +120,7 @@ class TestANewRevision:
             with pytest.raises(Conflict, match="update the satellite"):
                 verb(*where)
         stage.alice.revisions.create(*where, artifact_id=stage.spare.id)
+        claim(stage)
         done = stage.satellite.agent.update_deployment_status(where[-1], status="active")
         assert shares(done) == [(2, 100, False)]
 
@@ -307,6 +323,31 @@ class TestSecrets:
         stage.house.housekeeper.run_due()
         restarted = stage.alice.deployments.get(*where)
         assert (restarted.restarts, restarted.generation) == (1, 2)
+
+    def test_the_work_of_a_killed_chore_is_not_done_twice(self, stage: Stage, where: Any, serving: Any) -> None:
+        secret, jobs = stage.path("orbit_secret_id"), t.jobs
+        parts = {"satellite_id": stage.ids["satellite_id"], "artifact_id": stage.ids["artifact_id"]}
+        other = stage.alice.deployments.create(
+            *where[:2], name="Second", **parts, env_variables_secrets={"PASSWORD": secret[-1]}
+        )
+        both = sorted([where[-1], other.id])
+        stage.alice.secrets.update(*secret, value="why")
+        with stage.house.database.write() as db:
+            db.execute(select(t.deployments.c.id).where(t.deployments.c.id == both[1]).with_for_update())
+            killed = threading.Thread(target=stage.house.housekeeper.run_due)
+            killed.start()
+            until(lambda: end_who_waits(stage), what="the chore at the second deployment")
+            killed.join()
+        restarts = [stage.alice.deployments.get(*where[:2], one).restarts for one in both]
+        assert restarts == [1, 0]
+        with stage.house.database.write() as db:
+            again = update(jobs).where(jobs.c.type == "secret.renew").values(scheduled_at=func.now())
+            assert db.execute(again).rowcount
+        stage.house.housekeeper.run_due()
+        assert [stage.alice.deployments.get(*where[:2], one).restarts for one in both] == [1, 1]
+        stage.alice.secrets.update(*secret, value="because")
+        stage.house.housekeeper.run_due()
+        assert [stage.alice.deployments.get(*where[:2], one).restarts for one in both] == [2, 2]
 
     def test_those_of_attributes_need_no_restart(self, stage: Stage, where: Any, serving: Any) -> None:
         stage.alice.revisions.create(*where, env_variables_secrets={})

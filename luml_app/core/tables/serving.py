@@ -34,6 +34,9 @@ satellites = Table(
     Column("capabilities", JSONB, nullable=False, server_default="{}"),
     Column("key_hash", Text, nullable=False),
     Column("last_seen_at", DateTime(timezone=True)),
+    # Which of those that share the key works, and until when nobody else may.
+    Column("session_instance", Text),
+    Column("session_expires_at", DateTime(timezone=True)),
     *times(),
     UniqueConstraint("key_hash"),
     Index(None, "orbit_id"),
@@ -59,6 +62,8 @@ deployments = Table(
     Column("rollout", JSONB(none_as_null=True)),
     Column("restarts", Integer, nullable=False, server_default="0"),
     Column("secrets_version", Integer, nullable=False, server_default="0"),
+    # The version of each secret, by its id, that the deployment was last told to take over.
+    Column("secrets_taken", JSONB, nullable=False, server_default="{}"),
     Column("follow_stage_id", Uuid, ForeignKey("stages.id", ondelete="SET NULL")),
     Column("inference_url", Text),
     Column("schemas", JSONB(none_as_null=True), info=BULKY),
@@ -100,6 +105,7 @@ orbit_secrets = Table(
     parent("orbits"),
     Column("name", Text, nullable=False),
     Column("value", LargeBinary, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
     Column("tags", ARRAY(Text)),
     *times(),
     UniqueConstraint("orbit_id", "name"),

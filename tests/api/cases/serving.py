@@ -94,6 +94,15 @@ def _(stage: Stage) -> Case:
 
 
 plain("agent.pair", {"base_url": "http://127.0.0.1:10", "capabilities": CAPABILITIES, "slug": "rabbit"})
+plain("agent.open_session", {"instance": "of-the-stage", "lease_seconds": 30})
+
+
+@case("agent.close_session")
+def _(stage: Stage) -> Case:
+    stage.satellite.agent.open_session(instance="of-the-stage")
+    return Case(query={"instance": "of-the-stage"})
+
+
 plain("agent.tasks", status="pending")
 plain("agent.update_task", {"status": "running", "lease_seconds": 30})
 
