@@ -94,6 +94,7 @@ class Serving:
     idle_seconds: int
     batch_rows: int
     batch_delay_ms: int
+    monitoring: float
 
 
 def table(settings: Settings, machine: Machine) -> tuple[Parameter, ...]:
@@ -120,6 +121,8 @@ def table(settings: Settings, machine: Machine) -> tuple[Parameter, ...]:
                   1, 1_000_000),
         Parameter("batch_delay_ms", 0, "How many milliseconds a request waits for others to be computed with it.",
                   0, 1000),
+        Parameter("monitoring", 0, "Percent of the requests that are recorded with what was asked and answered.",
+                  0, 100, whole=False),
     )  # fmt: skip
 
 

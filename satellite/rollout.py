@@ -337,8 +337,18 @@ class Rollout:
                 concurrency=serving.concurrency,
                 queue=serving.queue,
                 request_seconds=serving.request_seconds,
+                monitoring=serving.monitoring,
+                numbers=self.numbers(deployment, served),
             ),
         )
+
+    def numbers(self, deployment: Deployment, served: tuple[Served, ...]) -> dict[str, str]:
+        """What people call the revisions that serve; what is on its way out is known from the route that it had."""
+        before = self.routes.get(deployment.id)
+        wanted = {one.revision.id: str(one.revision.number) for one in deployment.targets if one.revision.number}
+        known = {**(before.numbers if before else {}), **wanted}
+        serving = {one.replica.observed.revision_id for one in served}
+        return {revision: number for revision, number in known.items() if revision in serving}
 
     def route(self, deployment_id: str, route: Route | None) -> int:
         """Change the gateway's table; returns the version that holds the change."""

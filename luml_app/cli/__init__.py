@@ -37,6 +37,7 @@ COMMANDS = {
     "deployments": ("luml_app.cli.rollouts:deployments", "List deployments, roll out changes, go back."),
     "predict": ("luml_app.cli.deployments:predict", "Call a deployed model."),
     "logs": ("luml_app.cli.logs:logs", "Show what a deployed model prints."),
+    "requests": ("luml_app.cli.logs:requests", "Show what a deployed model was asked and has answered."),
     "members": ("luml_app.cli.members:members", "List people, give them roles, remove them."),
     "invites": ("luml_app.cli.invites:invites", "Invite people, and answer invitations."),
     "service-accounts": (

@@ -7,8 +7,7 @@ import random
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 from uuid import UUID
 
 import httpx
@@ -16,12 +15,12 @@ import httpx
 from luml_app.client._generated import Api, AsyncApi
 from luml_app.client.calls import Call, Id, Value
 from luml_app.client.connections import explained, open_direct, options
-from luml_app.client.logs import Reading, log_url, read, read_async
+from luml_app.client.logs import Chosen, Reading, log_url, read, read_async, record_of
 from luml_app.client.places import is_name, place_of
 from luml_app.client.settings import Connection, find_connection
 from luml_app.client.wire import HttpRequest, request_of, value_of
 from luml_app.schemas.errors import LumlError, TooManyRequests, Unauthenticated, Unavailable
-from luml_app.schemas.logs import LogLine
+from luml_app.schemas.logs import LogLine, RequestRecord
 from luml_app.schemas.permissions import Permission
 
 if TYPE_CHECKING:
@@ -77,18 +76,7 @@ class Client(Api):
 
         return OrganizationHandle(self, find_organization(self, name))
 
-    def logs(
-        self,
-        organization_id: Id,
-        orbit_id: Id,
-        deployment_id: Id,
-        *,
-        follow: bool = False,
-        tail: int | None = None,
-        since: datetime | timedelta | None = None,
-        revision: int | str | None = None,
-        replica: int | None = None,
-    ) -> Iterator[LogLine]:
+    def logs(self, organization_id: Id, orbit_id: Id, deployment_id: Id, **chosen: Unpack[Chosen]) -> Iterator[LogLine]:
         """The log of a deployment, straight from its satellite: what its models have printed and what was done with it.
 
         `tail`: the last so many lines; `since`: from a time, or for so long; `revision` (its number) and `replica`
@@ -97,9 +85,22 @@ class Client(Api):
 
         Raises Conflict when the satellite has never been started, Unavailable when it cannot be reached from here.
         """
+        return read(self.direct, self._lines("logs", organization_id, orbit_id, deployment_id, chosen))
+
+    def requests(
+        self, organization_id: Id, orbit_id: Id, deployment_id: Id, **chosen: Unpack[Chosen]
+    ) -> Iterator[RequestRecord]:
+        """The requests that a deployment's satellite has recorded; chosen as in `logs`, and with the same errors.
+
+        None are unless the deployment's parameter `monitoring` says of how many percent it is to be done.
+        """
+        lines = read(self.direct, self._lines("requests", organization_id, orbit_id, deployment_id, chosen))
+        return map(record_of, lines)
+
+    def _lines(self, kind: str, organization_id: Id, orbit_id: Id, deployment_id: Id, chosen: Chosen) -> Reading:
         found = self.deployments.get(organization_id, orbit_id, deployment_id)
-        url = log_url(found, self.satellites.get(organization_id, orbit_id, found.satellite_id))
-        return read(self.direct, Reading(url, self.connection.api_key, follow, tail, since, revision, replica))
+        url = log_url(found, self.satellites.get(organization_id, orbit_id, found.satellite_id), kind)
+        return Reading(url, self.connection.api_key, **chosen)
 
     @property
     def direct(self) -> httpx.Client:
@@ -153,22 +154,23 @@ class AsyncClient(AsyncApi):
         return await self.permissions.check(permission=permission, **place_of(where))
 
     async def logs(
-        self,
-        organization_id: Id,
-        orbit_id: Id,
-        deployment_id: Id,
-        *,
-        follow: bool = False,
-        tail: int | None = None,
-        since: datetime | timedelta | None = None,
-        revision: int | str | None = None,
-        replica: int | None = None,
+        self, organization_id: Id, orbit_id: Id, deployment_id: Id, **chosen: Unpack[Chosen]
     ) -> AsyncIterator[LogLine]:
         """The same as `Client.logs`, for ``async for``."""
-        found = await self.deployments.get(organization_id, orbit_id, deployment_id)
-        url = log_url(found, await self.satellites.get(organization_id, orbit_id, found.satellite_id))
-        async for line in read_async(Reading(url, self.connection.api_key, follow, tail, since, revision, replica)):
+        async for line in read_async(await self._lines("logs", organization_id, orbit_id, deployment_id, chosen)):
             yield line
+
+    async def requests(
+        self, organization_id: Id, orbit_id: Id, deployment_id: Id, **chosen: Unpack[Chosen]
+    ) -> AsyncIterator[RequestRecord]:
+        """The same as `Client.requests`, for ``async for``."""
+        async for line in read_async(await self._lines("requests", organization_id, orbit_id, deployment_id, chosen)):
+            yield record_of(line)
+
+    async def _lines(self, kind: str, organization_id: Id, orbit_id: Id, deployment_id: Id, chosen: Chosen) -> Reading:
+        found = await self.deployments.get(organization_id, orbit_id, deployment_id)
+        url = log_url(found, await self.satellites.get(organization_id, orbit_id, found.satellite_id), kind)
+        return Reading(url, self.connection.api_key, **chosen)
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,7 +17,7 @@ from luml_app.client.connections import explained, options
 from luml_app.client.wire import error_of
 from luml_app.schemas.deployments import Deployment
 from luml_app.schemas.errors import Conflict, LumlError, NotFound, ServerFault, TooManyRequests, Unavailable
-from luml_app.schemas.logs import LogLine
+from luml_app.schemas.logs import LogLine, RequestRecord
 from luml_app.schemas.satellites import Satellite
 
 CONNECT_PATIENCE = 5.0
@@ -31,14 +31,28 @@ Since = datetime | timedelta
 _LINE = msgspec.json.Decoder(LogLine)
 
 
-def log_url(deployment: Deployment, satellite: Satellite) -> str:
-    """Where the log of a deployment is read. Raises Conflict while its satellite has not been started."""
+class Chosen(TypedDict, total=False):
+    """Which lines: the last so many (`tail`), from a time on or for so long (`since`), of a revision by its number, of
+    a replica; with `follow` also those to come.
+    """
+
+    follow: bool
+    tail: int | None
+    since: Since | None
+    revision: int | str | None
+    replica: int | None
+
+
+def log_url(deployment: Deployment, satellite: Satellite, kind: str = "logs") -> str:
+    """Where the log of a deployment, or its recorded `requests`, are read. Raises Conflict while its satellite has not
+    been started.
+    """
     if not satellite.base_url:
         name = satellite.name or satellite.id
         raise Conflict(f"The satellite {str(name)!r} has not been started yet, so nothing has been logged.")
     if urlsplit(satellite.base_url).scheme not in {"http", "https"}:
         raise Unavailable(f"The satellite's address {satellite.base_url!r} is not one that can be called.")
-    return f"{satellite.base_url.rstrip('/')}/deployments/{deployment.id}/logs"
+    return f"{satellite.base_url.rstrip('/')}/deployments/{deployment.id}/{kind}"
 
 
 @dataclass
@@ -160,3 +174,12 @@ async def read_async(reading: Reading) -> AsyncIterator[LogLine]:
             except (httpx.HTTPError, httpx.InvalidURL, LumlError) as error:
                 pause = reading.again(error)
             await asyncio.sleep(pause)
+
+
+def record_of(line: LogLine) -> RequestRecord:
+    """A recorded request from its line. Raises ServerFault where it is none."""
+    try:
+        told = msgspec.json.decode(line.line)
+        return msgspec.convert({"id": line.id, "time": line.time, "revision": line.revision, **told}, RequestRecord)
+    except (msgspec.MsgspecError, TypeError) as error:
+        raise ServerFault(f"A recorded request is not what was expected: {error}") from error

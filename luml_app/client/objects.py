@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 from uuid import UUID
 
 from luml_app.client.inference import compute, predictions, request_of_sample
+from luml_app.client.logs import Chosen
 from luml_app.client.progress import bytes_bar, waiting
 from luml_app.client.transfers import download
 from luml_app.schemas.artifacts import Artifact
@@ -20,7 +21,7 @@ from luml_app.schemas.collections import Collection
 from luml_app.schemas.deployments import Deployment
 from luml_app.schemas.errors import Conflict, LumlError, NotFound, Unavailable
 from luml_app.schemas.fields import UNSET, Page
-from luml_app.schemas.logs import LogLine
+from luml_app.schemas.logs import LogLine, RequestRecord
 from luml_app.schemas.revisions import Revision, RolloutBounds, RolloutStep
 from luml_app.schemas.rollouts import RevisionDifference, RolloutCreate
 from luml_app.schemas.tracks import Stage, Tenure, Track, TrackEntry, TrackThen, Version
@@ -251,18 +252,13 @@ class DeploymentHandle:
         body = {"inputs": dict(inputs), "dynamic_attributes": dict(dynamic_attributes or {})}
         return compute(client.direct, self.url, client.connection.api_key, body)
 
-    def logs(
-        self,
-        *,
-        follow: bool = False,
-        tail: int | None = None,
-        since: datetime | timedelta | None = None,
-        revision: int | str | None = None,
-        replica: int | None = None,
-    ) -> Iterator[LogLine]:
+    def logs(self, **chosen: Unpack[Chosen]) -> Iterator[LogLine]:
         """What its models have printed, and what was done with it; the arguments are those of `Client.logs`."""
-        chosen: dict[str, Any] = {"tail": tail, "since": since, "revision": revision, "replica": replica}
-        return self.orbit.client.logs(*self.ids, follow=follow, **chosen)
+        return self.orbit.client.logs(*self.ids, **chosen)
+
+    def requests(self, **chosen: Unpack[Chosen]) -> Iterator[RequestRecord]:
+        """Requests that its satellite has recorded, where the parameter `monitoring` says so; chosen as in `logs`."""
+        return self.orbit.client.requests(*self.ids, **chosen)
 
     def update(
         self,

@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import logging
 import re
+import time
 from functools import cache
 from importlib.metadata import version
 from urllib.parse import parse_qsl
@@ -17,7 +18,7 @@ from satellite.gateway.access import PlatformSilent, Purpose
 from satellite.gateway.bodies import RETRY_SECONDS, drop, receive, too_large
 from satellite.gateway.dispatch import Answered, Gateway, Hands, Order
 from satellite.gateway.exchange import JSON, Exchange, Header, Refused, TooSlow
-from satellite.gateway.log_stream import NDJSON, NotUnderstood, TooManyFollow, parse_question
+from satellite.gateway.log_stream import NDJSON, LogStreams, NotUnderstood, TooManyFollow, parse_question
 from satellite.gateway.metrics import CONTENT_TYPE as METRICS_TYPE
 from satellite.gateway.upstream import UpstreamGone
 from satellite.gateway.visit import Answer, Visit
@@ -139,7 +140,7 @@ async def infer(visit: Visit) -> None:
         if exchange.announced > limit:
             raise too_large(limit)
         await require_key(visit)
-        gateway.open_route(visit.deployment_id, wake=True)
+        route = gateway.open_route(visit.deployment_id, wake=True)
         body = await receive(exchange, gateway.budget, gateway.folder, limit)
     except TooSlow:
         raise
@@ -148,8 +149,10 @@ async def infer(visit: Visit) -> None:
             await drop(exchange, PATIENCE * limit)
         raise
     try:
-        order = Order(visit.deployment_id, visit.rest, passed_headers(visit), body)
-        await pass_on(visit, await gateway.ask(order))
+        order, began = Order(visit.deployment_id, visit.rest, passed_headers(visit), body), time.monotonic()
+        answered = await gateway.ask(order)
+        gateway.recorder.keep(route, answered, time.monotonic() - began)
+        await pass_on(visit, answered)
     finally:
         body.release()
 
@@ -306,19 +309,29 @@ async def openapi(visit: Visit) -> None:
 
 async def logs(visit: Visit) -> None:
     """`GET /deployments/{id}/logs`: kept lines, and with `follow` those to come, until the caller hangs up."""
+    await read_lines(visit, visit.gateway.logs)
+
+
+async def requests(visit: Visit) -> None:
+    """`GET /deployments/{id}/requests`: the same of the recorded requests."""
+    await read_lines(visit, visit.gateway.recorder.streams)
+
+
+async def read_lines(visit: Visit, streams: LogStreams) -> None:
+    """Lines of one kind, for those who may read logs."""
     await require_key(visit, "logs")
     gateway, exchange, name = visit.gateway, visit.exchange, visit.deployment_id
 
     def alive() -> bool:
-        return name in gateway.reader.table.routes or gateway.logs.has(name)
+        return name in gateway.reader.table.routes or streams.has(name)
 
     if not alive():
         raise Refused(404, "There is no such deployment here")
     try:
         question = parse_question(dict(parse_qsl(exchange.query)))
-        with gateway.logs.place(name, question):
+        with streams.place(name, question):
             exchange.begin(200, NDJSON, ((b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")), None)
-            async for block in gateway.logs.lines(name, question, alive):
+            async for block in streams.lines(name, question, alive):
                 await exchange.write(block)
             exchange.end()
     except NotUnderstood as error:
@@ -339,5 +352,10 @@ READS: dict[str, Answer] = {
     "/v2/health/ready": ready,
     **{f"/docs/{name}": pages.asset for name in pages.ASSETS},
 }
-DEPLOYMENT_READS: dict[str, Answer] = {"/docs": pages.docs, "/logs": logs, "/openapi.json": openapi}
+DEPLOYMENT_READS: dict[str, Answer] = {
+    "/docs": pages.docs,
+    "/logs": logs,
+    "/openapi.json": openapi,
+    "/requests": requests,
+}
 """What can be read of a deployment beside what its model server says itself: one line for each."""

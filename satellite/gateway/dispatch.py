@@ -21,6 +21,7 @@ from satellite.gateway.exchange import Header, Refused
 from satellite.gateway.log_stream import LogStreams
 from satellite.gateway.metrics import Metrics
 from satellite.gateway.places import Places
+from satellite.gateway.recording import Recorder
 from satellite.gateway.routes import Backend, Route, RouteReader
 from satellite.gateway.settings import GatewaySettings
 from satellite.gateway.stats import Window
@@ -99,6 +100,7 @@ class Gateway:
             for purpose in get_args(Purpose)
         }
         self.logs = LogStreams(settings.logs)
+        self.recorder = Recorder(settings.requests)
         self.upstreams = Upstreams()
         self.balancer = Balancer()
         self.budget = Budget(settings.held_limit)

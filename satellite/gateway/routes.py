@@ -33,6 +33,7 @@ class Route(msgspec.Struct, frozen=True):
     """Where one deployment is served: `backends`, once there are some.
 
     `concurrency` and `queue` (requests) and `request_seconds` are the deployment's own; None: as the gateway is set.
+    `monitoring`: percent of the requests that are recorded, under the `numbers` that people know revisions by.
     """
 
     state: State
@@ -41,6 +42,8 @@ class Route(msgspec.Struct, frozen=True):
     concurrency: int | None = None
     queue: int | None = None
     request_seconds: float | None = None
+    monitoring: float = 0
+    numbers: dict[str, str] = {}
 
 
 class Routes(msgspec.Struct, frozen=True):

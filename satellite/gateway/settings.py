@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from satellite.logs.kept import LOGS
+from satellite.logs.kept import LOGS, REQUESTS
 
 
 class GatewaySettings(msgspec.Struct, frozen=True):
@@ -50,6 +50,11 @@ class GatewaySettings(msgspec.Struct, frozen=True):
     def logs(self) -> Path:
         """What the satellite keeps of what models print."""
         return Path(self.folder) / LOGS
+
+    @property
+    def requests(self) -> Path:
+        """The requests that are recorded."""
+        return Path(self.folder) / REQUESTS
 
     @property
     def state(self) -> Path:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from satellite.logs.budget import Budget
-from satellite.logs.kept import Kept, LogFolder, Stream, forget, limit_total, now, stamp
+from satellite.logs.kept import REQUESTS, Kept, LogFolder, Stream, forget, limit_total, now, stamp
 from satellite.logs.lines import cut, shown
 from satellite.logs.masking import Masks
 from satellite.runtimes.interface import FROM_NOW, Observed, Printed, Runtime, Unknown
@@ -130,6 +130,7 @@ class Collector:
             self.budgets.pop(deployment_id, None)
         self.told.pop(deployment_id, None)
         forget(self.root, deployment_id)
+        forget(self.root.with_name(REQUESTS), deployment_id)
 
     def revision(self, revision_id: str) -> str:
         """What people call a revision: its number, where the platform has told it."""

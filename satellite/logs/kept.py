@@ -13,9 +13,10 @@ from typing import Literal
 
 import msgspec
 
-Stream = Literal["stdout", "stderr", "output", "satellite"]
+Stream = Literal["stdout", "stderr", "output", "satellite", "request"]
 LOGS = "logs"
-"""The folder in the satellite's data folder."""
+REQUESTS = "requests"
+"""The folders in the satellite's data folder: what models print, and recorded requests."""
 SEGMENTS = 8
 """Segments in a full folder: so much of it, at most, goes at once."""
 _ENCODER = msgspec.json.Encoder()

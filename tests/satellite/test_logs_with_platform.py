@@ -194,3 +194,33 @@ def test_ctrl_c_ends_the_command_quietly(live: DeploymentHandle, luml: Run) -> N
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (0, "")
+
+
+def test_a_monitored_deployment_shows_its_requests(
+    live: DeploymentHandle, luml: Run, satellite: Satellite, platform: Platform
+) -> None:
+    ask(live, 1)
+    assert list(live.requests()) == []
+    live.update(parameters={"monitoring": 100}).wait(60)
+    ask(live, 2)
+    (one,) = until(lambda: list(live.requests()))
+    assert (one.path, one.status, one.revision) == ("/compute", 200, "2")
+    assert one.asked == {"inputs": {"x": [2.0]}, "dynamic_attributes": {}}
+    assert one.answered == {"y": [0.0]}
+    assert list(live.requests(since=one.time + timedelta(seconds=1))) == []
+
+    out, err = luml("requests", "says").communicate(timeout=60)
+    assert not err
+    assert '"x":[2.0]' in out
+    out, _ = luml("requests", "says", "--json", "--tail", "1").communicate(timeout=60)
+    assert json.loads(out)["answered"] == {"y": [0.0]}
+
+    async def ask_for_them() -> list[int]:
+        async with AsyncClient(platform.address, platform.cast.alice.api_key) as client:
+            return [one.status async for one in client.requests(*live.ids)]
+
+    assert in_a_loop(ask_for_them()) == [200]
+    kept = satellite.data / "requests" / str(live.data.id)
+    assert kept.is_dir()
+    live.delete()
+    until(lambda: not kept.exists())
