@@ -29,6 +29,8 @@ COMMANDS = {
     "orbits": ("luml_app.cli.places:orbits", "List and delete orbits."),
     "collections": ("luml_app.cli.places:collections", "List and delete collections."),
     "artifacts": ("luml_app.cli.artifacts:artifacts", "List, show, push, pull and remove artifacts."),
+    "runs": ("luml_app.cli.runs:runs", "List the training runs that are kept on this machine."),
+    "sync": ("luml_app.cli.runs:sync", "Send the training runs that wait on this machine."),
     "search": ("luml_app.cli.search:search", "Find things in all orbits of an organization."),
     "buckets": ("luml_app.cli.buckets:buckets", "List, add, probe and remove buckets."),
     "events": ("luml_app.cli.events:events", "List, export and follow the audit log."),

@@ -18,6 +18,7 @@ from luml_app.client.calls import Id
 from luml_app.client.naming import named
 from luml_app.client.objects import ArtifactHandle, DeploymentHandle, TrackHandle, pages
 from luml_app.client.progress import bytes_bar
+from luml_app.client.runs import Runs
 from luml_app.client.transfers import upload
 from luml_app.schemas.artifacts import ArtifactCreated, ArtifactListed, ArtifactsChanged, ArtifactType, Refusal
 from luml_app.schemas.collections import Collection
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
     from luml_app.client.http import Client
     from luml_app.packaging import ArtifactInfo, Experiment
 
-_LISTED = 10
-_AT_ONCE = 500
+_LISTED, _AT_ONCE = 10, 500
 
 
 class AlreadyStored(UserWarning):
@@ -63,7 +63,7 @@ def find_orbit(client: Client, name: str | UUID | None = None) -> OrbitHandle:
     raise Conflict(f"Several orbits are called {str(name)!r}; name one by its id: {places}.")
 
 
-class OrbitHandle:
+class OrbitHandle(Runs):
     """A workspace: collections, artifacts, tracks, satellites, deployments. `data` is the orbit as it was read."""
 
     def __init__(self, client: Client, organization_id: UUID, data: OrbitListed) -> None:

@@ -27,9 +27,9 @@ def producer_version() -> str:
         return "0"
 
 
-def as_document(value: Any) -> bytes:
+def as_document(value: Any, indent: int | None = 1) -> bytes:
     """`value` as strict JSON: NaN and infinities, which JSON has no words for, become texts as fnnx writes them."""
-    return json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False).encode()
 
 
 def _finite(value: Any) -> Any:

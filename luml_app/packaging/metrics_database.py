@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from luml_app.packaging.archive import Archive
+from luml_app.packaging.errors import PackagingError
 
 USER_VERSION = 2
 _MAX_UNPACKED = 8 * 1024**3
@@ -23,7 +24,7 @@ CREATE TABLE IF NOT EXISTS static_params (key TEXT PRIMARY KEY, value TEXT, valu
 CREATE TABLE IF NOT EXISTS dynamic_metrics (
     key TEXT NOT NULL, value REAL, step INTEGER NOT NULL, logged_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
     PRIMARY KEY (key, step)
-);
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS attachments (
     id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, file_path TEXT NOT NULL,
     created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP, size INTEGER
@@ -59,6 +60,31 @@ CREATE TABLE IF NOT EXISTS span_annotations (
 _LAST = (
     "SELECT key, value FROM dynamic_metrics AS m WHERE step = (SELECT max(step) FROM dynamic_metrics WHERE key = m.key)"
 )
+
+
+def open_database(file: Path) -> sqlite3.Connection:
+    """The database of an experiment that is recorded, made if there is none; for one thread at a time."""
+    connection = sqlite3.connect(file, check_same_thread=False, timeout=30)
+    # Written ahead, a transaction survives the death of the process; only a power cut may take the last ones.
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.executescript(SCHEMA)
+    connection.execute(f"PRAGMA user_version = {USER_VERSION}")
+    return connection
+
+
+def as_param(name: str, value: Any) -> tuple[str, str]:
+    """A parameter as text and the type to read it back with. Raises `PackagingError` for what JSON cannot hold."""
+    value = value.item() if hasattr(value, "item") and not getattr(value, "shape", ()) else value
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return ("true" if value else "false") if kind is bool else str(value), kind.__name__
+    try:
+        return json.dumps(value), "json"
+    except (TypeError, ValueError) as error:
+        raise PackagingError(
+            f"Parameter {name!r} is a {type(value).__name__}, which JSON cannot hold: {error}."
+        ) from error
 
 
 def last_metrics(connection: sqlite3.Connection) -> dict[str, float]:

@@ -16,6 +16,7 @@ from luml_app.client.settings import find_connection, progress_wanted
 from luml_app.core.settings import PREFIX, Settings
 from luml_app.resources import all_operations
 from luml_app.schemas.errors import errors_by_code
+from luml_app.tracking.settings import is_offline, runs_folder
 from luml_app.web.docs import FOLDER, PAGES, anchor_of, html
 from luml_app.web.errors import status_of
 from luml_app.web.reference import generated
@@ -140,13 +141,16 @@ def test_every_setting_of_a_client_is_documented(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("LUML_NO_PROGRESS", "1")
     assert not progress_wanted()
     assert "`LUML_NO_PROGRESS`" in text_of("operations")
+    environment = Recorder()
+    runs_folder(environment), is_offline(environment)
+    assert not [name for name in environment.asked if f"`{name}`" not in text_of("operations")]
 
 
 def test_no_setting_is_documented_that_does_not_exist() -> None:
     environment = Recorder(LUML_ADDRESS="http://localhost", SATELLITE_TOKEN="dfssat_x")
     from_environment(environment)
     known = {PREFIX + name.upper() for name in Settings.__dataclass_fields__} | environment.asked
-    known |= {"LUML_API_KEY", "LUML_NO_PROGRESS"}
+    known |= {"LUML_API_KEY", "LUML_NO_PROGRESS", "LUML_RUNS_FOLDER", "LUML_OFFLINE"}
     for page in ("operations", "satellites"):
         assert set(re.findall(r"^\| `([A-Z_]+)`", text_of(page), re.MULTILINE)) <= known
 

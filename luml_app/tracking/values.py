@@ -1,0 +1,62 @@
+"""What may be logged as a metric: checked where it is logged, so that a mistake is shown where it was made."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from luml_app.packaging.errors import PackagingError
+from luml_app.tracking.writer import Point
+
+LONGEST_NAME = 200
+_LARGEST_STEP = 2**62
+
+
+def points(metrics: Mapping[str, Any], step: Any, at: float) -> list[Point]:
+    """The points of one call. Nested mappings become names with slashes: ``{"train": {"loss": 1}}`` is ``train/loss``.
+
+    Raises `PackagingError` that names the metric for what is no number, and for names and steps that cannot be kept.
+    """
+    checked = None if step is None else _step(step)
+    return [(name, value, checked, at) for name, value in _numbers(metrics, "")]
+
+
+def _numbers(metrics: Mapping[str, Any], above: str) -> Iterator[tuple[str, float]]:
+    for key, value in metrics.items():
+        name = f"{above}{key}"
+        if type(value) is float:  # nearly always, and this is called very often
+            yield (name if 0 < len(name) <= LONGEST_NAME else _refused(name)), value
+        elif isinstance(value, Mapping):
+            yield from _numbers(value, f"{name}/")
+        else:
+            yield (name if 0 < len(name) <= LONGEST_NAME else _refused(name)), _number(name, value)
+
+
+def _number(name: str, value: Any) -> float:
+    """A number of any library: Python's, numpy's, a tensor with one element."""
+    try:
+        plain = value.item() if hasattr(value, "item") else value
+        if isinstance(plain, int | float) and not isinstance(plain, bool):
+            return float(plain)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        pass
+    shown = repr(value)
+    raise PackagingError(
+        f"Metric {name!r} is {shown[:80]}{'…' if len(shown) > 80 else ''}; a metric must be a number. "
+        "What a run is made with is logged as run.log(params={…})."
+    )
+
+
+def _step(step: Any) -> int:
+    try:
+        whole = operator.index(step.item() if hasattr(step, "item") else step)
+    except (TypeError, ValueError, RuntimeError):
+        whole = None
+    if whole is None or isinstance(step, bool) or not -_LARGEST_STEP < whole < _LARGEST_STEP:
+        raise PackagingError(f"step is {step!r}; it must be a whole number.")
+    return whole
+
+
+def _refused(name: str) -> str:
+    raise PackagingError(f"The metric name {name[:40]!r} has {len(name)} characters; it must have 1 to {LONGEST_NAME}.")

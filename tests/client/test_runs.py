@@ -1,0 +1,144 @@
+"""Runs that are sent to a real server: at their end, later, again, and while it is away."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+import luml_app as luml
+from luml_app.cli import main
+from luml_app.client.http import Client
+from luml_app.client.orbits import OrbitHandle
+from luml_app.client.runs import sync
+from luml_app.packaging import read_artifact
+from luml_app.tracking.errors import TrackingWarning
+from luml_app.tracking.folders import folder_of
+from tests.client.proxy import Proxy
+from tests.serving import until
+
+QUIET = {"surroundings": False, "system_seconds": 0}
+
+
+@pytest.fixture(autouse=True)
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the runs of this test are kept."""
+    monkeypatch.delenv("LUML_OFFLINE", raising=False)
+    monkeypatch.setenv("LUML_RUNS_FOLDER", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+def killed_run(name: str, orbit: str | None = None) -> str:
+    """The id of a run whose process was killed in the middle."""
+    code = (
+        f"import sys; from luml_app.tracking import Run; run = Run({name!r}, orbit={orbit!r})\n"
+        "run.log({'loss': 0.5}); run.flush(); print(run.id, flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        run_id = process.stdout.readline().strip()
+        process.send_signal(signal.SIGKILL)
+    return run_id
+
+
+def test_a_run_is_sent_at_its_end_with_the_models_it_made(
+    orbit: OrbitHandle, customers: pd.DataFrame, tmp_path: Path
+) -> None:
+    with orbit.run("gbm", tags=["nightly"], group="g", **QUIET) as run:
+        run.log(params={"depth": 3})
+        run.log({"auc": 0.9}, step=4)
+        fitted = LogisticRegression().fit(customers[["age"]], customers["left"])
+        model = run.log_model(fitted, "churn", sample=customers[["age"]])
+        assert model.data.params["run_id"] == run.id
+        with run.child("fold", **QUIET) as fold:
+            fold.log({"auc": 0.8})
+    stored = orbit.artifact("gbm")
+    assert stored.id == run.record.artifact_id
+    assert (stored.data.extra_values, stored.data.tags) == ({"auc": 0.9}, ["nightly"])
+    assert stored.data.params == {"depth": 3, "run_id": run.id, "run_status": "completed"}
+    assert read_artifact(stored.download(tmp_path)).manifest["payload"]["group"] == "g"
+    found = {(one.type, one.name) for one in orbit.artifacts(filter=f'params.run_id = "{run.id}"')}
+    assert found == {("experiment", "gbm"), ("model", "churn")}
+    (child,) = orbit.artifacts(filter=f'params.parent_run_id = "{run.id}"')
+    assert (child.name, child.params["run_id"]) == ("fold", fold.id)
+    assert not list((run.path / "models").iterdir()), "what is stored takes no room here"
+
+
+def test_a_resumed_run_takes_the_place_of_what_was_sent(orbit: OrbitHandle) -> None:
+    with orbit.run("long", **QUIET) as run:
+        run.log({"loss": 1.0})
+    with orbit.run(resume=run.id, **QUIET) as again:
+        again.log({"loss": 0.5})
+    (stored,) = orbit.artifacts(search="long")
+    assert (stored.extra_values, stored.id) == ({"loss": 0.5}, again.record.artifact_id)
+
+
+def test_a_server_that_is_away_ends_no_training(far_orbit: OrbitHandle, proxy: Proxy, orbit: OrbitHandle) -> None:
+    with pytest.warns(TrackingWarning, match="luml sync"), far_orbit.run("far", **QUIET) as run:
+        run.log({"loss": 1.0})
+        proxy.target = 1  # a port that nobody has
+    assert run.status == "completed"
+    with pytest.warns(TrackingWarning), pytest.raises(ValueError, match="mine"), far_orbit.run("far 2", **QUIET):
+        raise ValueError("mine")
+
+
+def test_killed_runs_are_found_by_sync_and_sent_once(
+    client: Client, orbit: OrbitHandle, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeless, ours, lost = killed_run("homeless"), killed_run("ours", "Garden"), killed_run("lost", "Nowhere")
+    monkeypatch.setenv("LUML_ADDRESS", client.address)
+    monkeypatch.setenv("LUML_API_KEY", client.connection.api_key or "")
+    with pytest.raises(SystemExit) as ended:
+        main(["sync", "--orbit", "Garden"])
+    assert ended.value.code == 1
+    told = capsys.readouterr()
+    assert "2 sent, 1 failed" in told.out and lost in told.err and "no orbit 'Nowhere'" in told.err
+    for run_id in (homeless, ours):
+        (stored,) = orbit.artifacts(filter=f'params.run_id = "{run_id}"')
+        assert (stored.extra_values, stored.params["run_status"]) == ({"loss": 0.5}, "crashed")
+    folder_of(lost).change(sent_at=folder_of(ours).read().sent_at)
+    assert list(sync(client)) == []
+    with pytest.raises(SystemExit) as ended:
+        main(["runs", "list"])
+    assert not ended.value.code and ours in capsys.readouterr().out
+
+
+def test_a_break_after_the_upload_stores_nothing_twice(client: Client, orbit: OrbitHandle) -> None:
+    run_id = killed_run("once", "Garden")
+    assert [error for _, error in sync(client)] == [None]
+    first = folder_of(run_id).read().artifact_id
+    folder_of(run_id).change(sent_at=None, artifact_id=None)  # as if killed before it could write that down
+    assert [(record.artifact_id, error) for record, error in sync(client)] == [(first, None)]
+    assert len(list(orbit.artifacts(search="once"))) == 1
+
+
+def test_the_next_run_sends_what_was_left_behind(
+    client: Client, orbit: OrbitHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LUML_OFFLINE", "1")
+    with orbit.run("left", **QUIET) as left:
+        left.log({"loss": 1.0})
+    assert left.record.sent_at is None
+    monkeypatch.delenv("LUML_OFFLINE")
+    with orbit.run("next", **QUIET):
+        until(lambda: folder_of(left.id).read().sent_at is not None, "it is sent")
+    assert orbit.artifact("left").data.extra_values == {"loss": 1.0}
+
+
+def test_models_wait_with_their_run(
+    client: Client, orbit: OrbitHandle, customers: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = LogisticRegression().fit(customers[["age"]], customers["left"])
+    with luml.Run("offline", orbit="Garden", **QUIET) as run:
+        saved = run.log_model(fitted, "later", sample=customers[["age"]], metrics={"auc": 0.7})
+        assert saved.path.exists()
+    assert [error for _, error in sync(client)] == [None]
+    model = orbit.artifact("later")
+    assert (model.data.params["run_id"], model.data.extra_values) == (run.id, {"auc": 0.7})
