@@ -99,7 +99,6 @@ from luml_app.schemas.sessions import Session
 from luml_app.schemas.tracks import (
     Stage,
     StageChange,
-    StageThen,
     Tenure,
     Track,
     TrackCreate,
@@ -107,7 +106,6 @@ from luml_app.schemas.tracks import (
     TrackEntry,
     TrackEntryCreate,
     TrackEntryUpdate,
-    TrackThen,
     TrackUpdate,
 )
 from luml_app.schemas.users import (
@@ -1833,8 +1831,8 @@ class Tracks(Group):
             )
         )
 
-    def get(self, organization_id: Id, orbit_id: Id, track_id: Id) -> Track:
-        """A track with its stages."""
+    def get(self, organization_id: Id, orbit_id: Id, track_id: Id, *, as_of: datetime | None = None) -> Track:
+        """A track with its stages; `as_of` a moment, as it was then, with its versions."""
         return self._send(
             Call(
                 "tracks.get",
@@ -1842,6 +1840,7 @@ class Tracks(Group):
                 "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}",
                 Track,
                 path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
+                query={"as_of": as_of},
             )
         )
 
@@ -1880,8 +1879,10 @@ class Tracks(Group):
             )
         )
 
-    def stages(self, organization_id: Id, orbit_id: Id, track_id: Id) -> builtins.list[Stage]:
-        """The stages of a track, in their order."""
+    def stages(
+        self, organization_id: Id, orbit_id: Id, track_id: Id, *, as_of: datetime | None = None
+    ) -> builtins.list[Stage]:
+        """The stages of a track, in their order; `as_of` a moment, as they were then, with the versions in them."""
         return self._send(
             Call(
                 "tracks.stages",
@@ -1889,6 +1890,27 @@ class Tracks(Group):
                 "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/stages",
                 builtins.list[Stage],
                 path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
+                query={"as_of": as_of},
+            )
+        )
+
+    def stage(
+        self, organization_id: Id, orbit_id: Id, track_id: Id, stage_id: Id, *, as_of: datetime | None = None
+    ) -> Stage:
+        """A stage and the version that is in it, or (`as_of`) that was in it at a moment."""
+        return self._send(
+            Call(
+                "tracks.stage",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/stages/{stage_id}",
+                Stage,
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "track_id": track_id,
+                    "stage_id": stage_id,
+                },
+                query={"as_of": as_of},
             )
         )
 
@@ -2063,41 +2085,6 @@ class TrackHistory(Group):
                     "stage_id": stage_id,
                 },
                 query={"cursor": cursor, "limit": limit, "order": order},
-            )
-        )
-
-    def stage_then(
-        self, organization_id: Id, orbit_id: Id, track_id: Id, stage_id: Id, *, as_of: datetime | None = None
-    ) -> StageThen:
-        """A stage and the version that is in it, or (`as_of`) that was in it at a moment."""
-        return self._send(
-            Call(
-                "track_history.stage_then",
-                "GET",
-                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/stages/{stage_id}",
-                StageThen,
-                path={
-                    "organization_id": organization_id,
-                    "orbit_id": orbit_id,
-                    "track_id": track_id,
-                    "stage_id": stage_id,
-                },
-                query={"as_of": as_of},
-            )
-        )
-
-    def track_then(
-        self, organization_id: Id, orbit_id: Id, track_id: Id, *, as_of: datetime | None = None
-    ) -> TrackThen:
-        """A track with its stages and versions as it is, or (`as_of`) as it was at a moment."""
-        return self._send(
-            Call(
-                "track_history.track_then",
-                "GET",
-                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/state",
-                TrackThen,
-                path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
-                query={"as_of": as_of},
             )
         )
 
@@ -4721,8 +4708,8 @@ class AsyncTracks(AsyncGroup):
             )
         )
 
-    async def get(self, organization_id: Id, orbit_id: Id, track_id: Id) -> Track:
-        """A track with its stages."""
+    async def get(self, organization_id: Id, orbit_id: Id, track_id: Id, *, as_of: datetime | None = None) -> Track:
+        """A track with its stages; `as_of` a moment, as it was then, with its versions."""
         return await self._send(
             Call(
                 "tracks.get",
@@ -4730,6 +4717,7 @@ class AsyncTracks(AsyncGroup):
                 "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}",
                 Track,
                 path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
+                query={"as_of": as_of},
             )
         )
 
@@ -4768,8 +4756,10 @@ class AsyncTracks(AsyncGroup):
             )
         )
 
-    async def stages(self, organization_id: Id, orbit_id: Id, track_id: Id) -> builtins.list[Stage]:
-        """The stages of a track, in their order."""
+    async def stages(
+        self, organization_id: Id, orbit_id: Id, track_id: Id, *, as_of: datetime | None = None
+    ) -> builtins.list[Stage]:
+        """The stages of a track, in their order; `as_of` a moment, as they were then, with the versions in them."""
         return await self._send(
             Call(
                 "tracks.stages",
@@ -4777,6 +4767,27 @@ class AsyncTracks(AsyncGroup):
                 "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/stages",
                 builtins.list[Stage],
                 path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
+                query={"as_of": as_of},
+            )
+        )
+
+    async def stage(
+        self, organization_id: Id, orbit_id: Id, track_id: Id, stage_id: Id, *, as_of: datetime | None = None
+    ) -> Stage:
+        """A stage and the version that is in it, or (`as_of`) that was in it at a moment."""
+        return await self._send(
+            Call(
+                "tracks.stage",
+                "GET",
+                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/stages/{stage_id}",
+                Stage,
+                path={
+                    "organization_id": organization_id,
+                    "orbit_id": orbit_id,
+                    "track_id": track_id,
+                    "stage_id": stage_id,
+                },
+                query={"as_of": as_of},
             )
         )
 
@@ -4953,41 +4964,6 @@ class AsyncTrackHistory(AsyncGroup):
                     "stage_id": stage_id,
                 },
                 query={"cursor": cursor, "limit": limit, "order": order},
-            )
-        )
-
-    async def stage_then(
-        self, organization_id: Id, orbit_id: Id, track_id: Id, stage_id: Id, *, as_of: datetime | None = None
-    ) -> StageThen:
-        """A stage and the version that is in it, or (`as_of`) that was in it at a moment."""
-        return await self._send(
-            Call(
-                "track_history.stage_then",
-                "GET",
-                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/stages/{stage_id}",
-                StageThen,
-                path={
-                    "organization_id": organization_id,
-                    "orbit_id": orbit_id,
-                    "track_id": track_id,
-                    "stage_id": stage_id,
-                },
-                query={"as_of": as_of},
-            )
-        )
-
-    async def track_then(
-        self, organization_id: Id, orbit_id: Id, track_id: Id, *, as_of: datetime | None = None
-    ) -> TrackThen:
-        """A track with its stages and versions as it is, or (`as_of`) as it was at a moment."""
-        return await self._send(
-            Call(
-                "track_history.track_then",
-                "GET",
-                "/v1/organizations/{organization_id}/orbits/{orbit_id}/tracks/{track_id}/state",
-                TrackThen,
-                path={"organization_id": organization_id, "orbit_id": orbit_id, "track_id": track_id},
-                query={"as_of": as_of},
             )
         )
 

@@ -24,7 +24,7 @@ from luml_app.schemas.fields import UNSET, Page
 from luml_app.schemas.logs import LogLine, RequestRecord
 from luml_app.schemas.revisions import Revision, RolloutBounds, RolloutStep
 from luml_app.schemas.rollouts import RevisionDifference, RolloutCreate
-from luml_app.schemas.tracks import Stage, Tenure, Track, TrackEntry, TrackThen, Version
+from luml_app.schemas.tracks import Stage, Tenure, Track, TrackEntry, Version
 
 if TYPE_CHECKING:
     from luml_app.client.orbits import OrbitHandle
@@ -183,13 +183,17 @@ class TrackHandle:
         found, client = self.stage(stage), self.orbit.client
         return pages(lambda cursor: client.track_history.stage(*self.ids, found.id, cursor=cursor))
 
-    def as_of(self, moment: datetime) -> TrackThen:
-        """The track with its stages and versions as they were at `moment` (with a time zone)."""
-        return self.orbit.client.track_history.track_then(*self.ids, as_of=moment)
+    def as_of(self, moment: datetime) -> Track:
+        """The track with its stages and `versions` as they were at `moment` (with a time zone).
+
+        Raises Invalid for a moment that is still to come, and NotFound for one before its history began.
+        """
+        return self.orbit.client.tracks.get(*self.ids, as_of=moment)
 
     def version_in(self, stage: str, as_of: datetime | None = None) -> Version | None:
         """The version that is in `stage`, or was in it at `as_of` (with a time zone); None when none was."""
-        return self.orbit.client.track_history.stage_then(*self.ids, self.stage(stage).id, as_of=as_of).version
+        there = self.orbit.client.tracks.stage(*self.ids, self.stage(stage).id, as_of=as_of).version
+        return there if isinstance(there, Version) else None
 
     def _entry_of(self, artifact: ArtifactHandle) -> TrackEntry | None:
         return next((entry for entry in self.entries() if entry.artifact_id == artifact.id), None)

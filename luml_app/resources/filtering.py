@@ -192,7 +192,8 @@ def _time_compared(column: Any, order: Order, value: Any) -> Condition:
     if isinstance(value, datetime):
         return _OPERATORS[order](column, value)
     start = _midnight(value)
-    end = start + timedelta(days=1)
+    # The calendar's last day has no day after it; PostgreSQL's has, and nothing is made on the last microsecond of it.
+    end = _midnight(value + timedelta(days=1)) if value < date.max else datetime.max.replace(tzinfo=UTC)
     within: dict[Order, Any] = {
         "=": (column >= start) & (column < end),
         "<": column < start,

@@ -19,8 +19,9 @@ from luml_app.core.paging import beginning_of, fetch_page
 from luml_app.resources.changes import sent
 from luml_app.resources.moves import check_protected, hold_track, read_stages, told_of, told_of_stages
 from luml_app.resources.searching import contains
+from luml_app.resources.track_past import Past
 from luml_app.schemas.errors import Conflict, Invalid, NotFound
-from luml_app.schemas.fields import Limit, Page, SortOrder
+from luml_app.schemas.fields import Limit, Moment, Page, SortOrder
 from luml_app.schemas.tracks import Stage, StageChange, Track, TrackCreate, TrackSort, TrackUpdate
 
 _ORBIT = "/v1/organizations/{organization_id}/orbits/{orbit_id}"
@@ -86,8 +87,10 @@ class Tracks(Resource):
         return Page(items=[_track(row, row.total_entries, stages.get(row.id, [])) for row in rows], cursor=following)
 
     @operation(f"GET {_ONE}", needs="track:read")
-    def get(self) -> Track:
-        """A track with its stages."""
+    def get(self, as_of: Moment | None = None) -> Track:
+        """A track with its stages; `as_of` a moment, as it was then, with its versions."""
+        if as_of is not None:
+            return Past(self.scope, as_of).track()
         return self._load(self.scope.row(t.tracks).id)
 
     @operation(f"PATCH {_ONE}", needs="track:update")
@@ -125,11 +128,18 @@ class Tracks(Resource):
         self.scope.record("track.delete", one.id, before={"name": one.name, "in_stages": told})
 
     @operation(f"GET {_ONE}/stages", needs="track:read")
-    def stages(self) -> Stages:
-        """The stages of a track, in their order."""
+    def stages(self, as_of: Moment | None = None) -> Stages:
+        """The stages of a track, in their order; `as_of` a moment, as they were then, with the versions in them."""
+        if as_of is not None:
+            return Past(self.scope, as_of).stages()
         track_id = self.scope.row(t.tracks).id
         found: Stages = stages_of(self.db, [track_id]).get(track_id, [])
         return found
+
+    @operation(f"GET {_ONE}/stages/{{stage_id}}", needs="track:read")
+    def stage(self, stage_id: UUID, as_of: Moment | None = None) -> Stage:
+        """A stage and the version that is in it, or (`as_of`) that was in it at a moment."""
+        return Past(self.scope, as_of).stage(stage_id)
 
     def _load(self, track_id: UUID) -> Track:
         """A track with its stages, in one query."""
@@ -177,7 +187,9 @@ def _is_protected(old: dict[UUID, Any], change: StageChange) -> bool:
 
 
 def _stage(row: Any, used: bool) -> Stage:
-    return Stage(**{n: getattr(row, n) for n in Stage.__struct_fields__ if n != "is_used"}, is_used=used)
+    return Stage(
+        **{n: getattr(row, n) for n in Stage.__struct_fields__ if n not in {"is_used", "version"}}, is_used=used
+    )
 
 
 def _replacing(rows: Rows) -> Any:
@@ -208,5 +220,6 @@ def stages_of(db: Any, track_ids: Any) -> dict[UUID, Any]:
 
 
 def _track(row: Any, total: int, stages: Any) -> Track:
-    columns = {name: getattr(row, name) for name in Track.__struct_fields__ if name not in {"stages", "total_entries"}}
+    other = {"stages", "total_entries", "as_of", "versions"}
+    columns = {name: getattr(row, name) for name in Track.__struct_fields__ if name not in other}
     return Track(**columns, stages=stages, total_entries=total)

@@ -19,7 +19,7 @@ holds for an artifact without the metric. A date without a time stands for the w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any, Literal, NoReturn
 
 from luml_app.schemas.filter_tokens import Token, refuse, tokens_of
@@ -323,12 +323,11 @@ _WANTED: dict[FieldKind, str] = {
 
 
 def _moment(text: str) -> datetime | date:
-    """A day, or a moment, which is of UTC unless it says otherwise. Raises ValueError, and OverflowError for what has
-    no place in the calendar, such as the end of its last day.
+    """A day, or a moment, which is of UTC unless it says otherwise. Raises ValueError, and OverflowError for a moment
+    that is not in the calendar in UTC.
     """
     if len(text) == len("2026-01-31"):
-        day = date.fromisoformat(text)
-        return day + timedelta(days=1) - timedelta(days=1)
+        return date.fromisoformat(text)
     found = datetime.fromisoformat(text)
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
 

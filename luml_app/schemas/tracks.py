@@ -23,13 +23,29 @@ TrackSort = Literal["name", "description", "total_entries", "created_at"]
 TrackEntrySort = Literal["artifact_name", "description", "stage", "version", "created_at"]
 
 
+class Version(Struct, kw_only=True):
+    """A version of a track as it was: its artifact may have been renamed or deleted since."""
+
+    entry_id: UUID
+    version: int
+    artifact_id: UUID
+    artifact_name: str | None = None
+    digest: str
+    stage_id: UUID | None = None
+    stage: str | None = None
+
+
 class Stage(Record, kw_only=True):
-    """A named place in a track that points at one version at most; if `protected`, only orbit admins move it."""
+    """A named place in a track that points at one version at most; if `protected`, only orbit admins move it.
+
+    `version` (null: none) is there when a stage is read by its id, or as of a moment.
+    """
 
     track_id: UUID
     name: str
     is_used: bool = False
     protected: bool = False
+    version: Version | UnsetType | None = UNSET
 
 
 class StageChange(Struct, kw_only=True):
@@ -44,7 +60,7 @@ class StageChange(Struct, kw_only=True):
 
 
 class Track(Record, kw_only=True):
-    """A named line of versions of artifacts of one type."""
+    """A named line of versions of artifacts of one type; its `versions`, by number, are there as of a moment only."""
 
     orbit_id: UUID
     name: str
@@ -54,6 +70,8 @@ class Track(Record, kw_only=True):
     stages: list[Stage] = []
     next_version: int
     total_entries: int
+    as_of: datetime | UnsetType = UNSET
+    versions: list[Version] | UnsetType = UNSET
 
 
 class TrackCreate(Struct, kw_only=True):
@@ -112,18 +130,6 @@ class TrackEntriesDelete(Struct, kw_only=True):
     why: Why | None = None
 
 
-class Version(Struct, kw_only=True):
-    """A version of a track as it was: its artifact may have been renamed or deleted since."""
-
-    entry_id: UUID
-    version: int
-    artifact_id: UUID
-    artifact_name: str | None = None
-    digest: str
-    stage_id: UUID | None = None
-    stage: str | None = None
-
-
 class Tenure(Struct, kw_only=True):
     """A time in which one version was in a stage; `until` is null for the one that is there now.
 
@@ -140,23 +146,3 @@ class Tenure(Struct, kw_only=True):
     ended_by: str | None = None
     ended_by_id: UUID | None = None
     ended_why: str | None = None
-
-
-class StageThen(Struct, kw_only=True):
-    """A stage at a moment: the name it had, whether it was protected, and the version that was in it."""
-
-    id: UUID
-    name: str
-    protected: bool
-    as_of: datetime
-    version: Version | None = None
-
-
-class TrackThen(Struct, kw_only=True):
-    """A track at a moment: the name it had, its stages in their order, and its versions by number."""
-
-    id: UUID
-    name: str
-    as_of: datetime
-    stages: list[StageThen]
-    versions: list[Version]

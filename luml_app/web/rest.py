@@ -26,6 +26,10 @@ from luml_app.web.paths import OperationPaths
 from luml_app.web.principal import check_origin, credentials_of
 
 log = logging.getLogger(__name__)
+_NARROWING = frozenset({"as_of", "filter", "sha256", "since", "until"})
+"""Where they mean nothing they are refused, so that nobody takes the present for the past, or all for some. Other
+parameters that mean nothing are ignored, as older clients expect; none of them knows these.
+"""
 
 
 def rest_route(house: House) -> Rule:
@@ -218,6 +222,10 @@ class OperationHandler(JsonHandler):
 
     def _query(self, operation: Operation) -> dict[str, Any]:
         sent: dict[str, Any] = {}
+        if misplaced := next(
+            (one for one in _NARROWING - operation.query.keys() if one in self.request.query_arguments), None
+        ):
+            raise Invalid.field(misplaced, f"{operation.name} does not take this parameter.", where="query")
         for name, parameter in operation.query.items():
             try:
                 values = [raw.decode() for raw in self.request.query_arguments.get(name, [])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from luml_app.schemas.filters import Among, Both, Compare, Contains, Either, Exists, Filter, Not
@@ -62,9 +62,6 @@ def _as_stored(value: Any) -> Any:
 
 
 def _day_compares(found: datetime, order: str, day: Any) -> bool:
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    if order == "=":
-        return start <= found < start + timedelta(days=1)
     return bool(_OPERATORS[order](found.astimezone(UTC).date(), day))
 
 

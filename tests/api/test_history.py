@@ -5,10 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
+import httpx
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,6 +22,7 @@ from luml_app.schemas.errors import Conflict, Forbidden, Invalid, LumlError, Not
 from luml_app.schemas.tracks import StageChange
 from luml_app.web.house import House
 from tests.api.stage import Stage, announced, mark_uploaded
+from tests.serving import RunningServer
 
 Track = tuple[Any, ...]
 
@@ -50,7 +54,7 @@ def versions_in(api: Any, track: Track, as_of: datetime | None = None) -> dict[s
     """The version in each stage, by the stage's name."""
     return {
         one.name: one.version and one.version.version
-        for one in api.track_history.track_then(*track, as_of=as_of).stages
+        for one in api.tracks.get(*track, as_of=as_of or datetime.now(UTC)).stages
     }
 
 
@@ -86,32 +90,100 @@ def test_the_past_stays_what_it_was_when_everything_is_renamed_and_deleted(
     api.tracks.update(*track, stages=[])
     api.deployments.force_delete(*stage.path("deployment_id"))
     api.artifacts.delete(*artifact)
-    old = api.track_history.track_then(*track, as_of=then)
+    old = api.tracks.get(*track, as_of=then)
     assert (old.name, [one.name for one in old.stages]) == ("Tea party", ["staging", "production"])
     assert [one.version and one.version.artifact_name for one in old.stages] == [None, "Dormouse"]
     assert [(one.version, one.stage, one.artifact_id) for one in old.versions] == [(1, "production", artifact[-1])]
-    was = api.track_history.stage_then(*track, production.id, as_of=then)
+    was = api.tracks.stage(*track, production.id, as_of=then)
     assert (was.name, was.version.version, was.version.artifact_name) == ("production", 1, "Dormouse")
     (tenure,) = api.track_history.stage(*track, production.id).items
     assert (tenure.version.artifact_name, tenure.ended_why) == ("Dormouse", "it is cold")
-    now = api.track_history.track_then(*track)
+    now = api.tracks.get(*track, as_of=datetime.now(UTC))
     assert (now.name, now.stages, now.versions) == ("Coffee party", [], [])
     for stage_id in (production.id, staging.id):
         with pytest.raises(NotFound, match="no such stage"):
-            api.track_history.stage_then(*track, stage_id)
+            api.tracks.stage(*track, stage_id)
 
 
 def test_before_the_beginning_and_what_never_was(api: Any, stage: Stage, track: Track) -> None:
     with pytest.raises(NotFound, match="begins at 20"):
-        api.track_history.track_then(*track, as_of=datetime.now(UTC) - timedelta(days=1))
-    for call in (api.track_history.stage, api.track_history.stage_then):
+        api.tracks.get(*track, as_of=datetime.now(UTC) - timedelta(days=1))
+    for call in (api.track_history.stage, api.tracks.stage):
         with pytest.raises(NotFound, match="no such stage"):
             call(*track, new_id())
     with pytest.raises(Invalid, match="as_of"):
-        api.track_history.track_then(*track, as_of=datetime(2026, 1, 1))
+        api.tracks.get(*track, as_of=datetime(2026, 1, 1))
     _, production = api.tracks.stages(*track)
     assert api.track_history.stage(*track, production.id).items == []
-    assert api.track_history.stage_then(*track, production.id).version is None
+    assert api.tracks.stage(*track, production.id).version is None
+
+
+def test_a_moment_to_come_is_refused(api: Any, track: Track) -> None:
+    staging, _ = api.tracks.stages(*track)
+    for call in (api.tracks.get, api.tracks.stages, partial(api.tracks.stage, *track, staging.id)):
+        where = () if isinstance(call, partial) else track
+        with pytest.raises(Invalid, match=r"as_of: This moment is still to come"):
+            call(*where, as_of=datetime.now(UTC) + timedelta(hours=1))
+        # The clock of who asks may be a little ahead.
+        assert call(*where, as_of=datetime.now(UTC) + timedelta(seconds=20))
+
+
+@pytest.mark.parametrize("moment", ["yesterday", "2026-02-30T00:00:00Z", "2026-01-01T00:00:00", "2026-01-01", ""])
+@pytest.mark.parametrize("path", ["", "/stages", "/stages/{stage_id}"])
+def test_what_is_no_moment_is_named(server: RunningServer, stage: Stage, track: Track, moment: str, path: str) -> None:
+    staging, _ = stage.alice.tracks.stages(*track)
+    organization, orbit, one = track
+    address = f"/v1/organizations/{organization}/orbits/{orbit}/tracks/{one}{path.format(stage_id=staging.id)}"
+    key = {"Authorization": f"Bearer {stage.cast.alice.api_key}"}
+    answer = httpx.get(server.address + address, params={"as_of": moment}, headers=key)
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["query", "as_of"])
+
+
+def test_the_moments_at_the_ends_of_the_calendar(api: Any, track: Track) -> None:
+    with pytest.raises(NotFound, match="begins at 20"):
+        api.tracks.get(*track, as_of=datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))))
+    with pytest.raises(Invalid, match="still to come"):
+        api.tracks.get(*track, as_of=datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-12))))
+
+
+def test_a_track_is_answered_as_it_was(api: Any, stage: Stage) -> None:
+    """With nothing changed since, as of now is what is there now; after all has changed, it is what was there then."""
+    made = api.tracks.create(
+        *stage.path(), name="Line", artifact_type="model", stages=["a", "b"], description="old", tags=["x"]
+    )
+    track = (*stage.path(), made.id)
+    entry = api.track_entries.create(*track, artifact_id=stage.spare.id, stage_id=made.stages[1].id)
+    then, before = datetime.now(UTC), api.tracks.get(*track)
+    assert as_is(api.tracks.get(*track, as_of=then)) == as_is(before)
+    a, b = made.stages
+    renamed = [StageChange(id=b.id, name="live"), StageChange(id=a.id, name="a"), StageChange(name="c")]
+    api.tracks.update(*track, name="Thread", description=None, tags=[], stages=renamed)
+    api.track_entries.delete(*track, entry.id)
+    third = api.artifacts.create(*stage.path("collection_id"), **announced(name="Third")).artifact
+    mark_uploaded(stage.house.database, third.id)
+    api.track_entries.create(*track, artifact_id=third.id)
+    old = api.tracks.get(*track, as_of=then)
+    assert as_is(old) == as_is(before)
+    assert (old.as_of, [one.version for one in old.versions]) == (then, [1])
+    assert [one.version and one.version.artifact_name for one in old.stages] == [None, "Hatter"]
+    assert api.tracks.stages(*track, as_of=then) == old.stages
+    assert api.tracks.stage(*track, b.id, as_of=then) == old.stages[1]
+    now = api.tracks.get(*track, as_of=datetime.now(UTC))
+    assert as_is(now) == as_is(api.tracks.get(*track))
+    assert (now.name, now.description, now.tags, now.next_version) == ("Thread", None, [], 3)
+
+
+def as_is(track: Any) -> Any:
+    """What a track is, without what only an answer as of a moment tells, and without times, which are those of events
+    there and those of rows here.
+    """
+    plain = msgspec.to_builtins(track)
+    for one in (plain, *plain["stages"]):
+        changed = one["updated_at"] is not None
+        for name in ("as_of", "versions", "version", "created_at", "updated_at"):
+            one.pop(name, None)
+        one["changed"] = changed
+    return plain
 
 
 def test_history_comes_in_pages(api: Any, stage: Stage, track: Track) -> None:
@@ -193,7 +265,7 @@ class TestProtectedStages:
         api.track_entries.update(*track, second.id, stage_id=guarded.id, force=True)
         api.track_entries.delete(*track, second.id)
         api.tracks.update(*track, stages=[StageChange(name="open", id=guarded.id, protected=False)])
-        assert api.track_history.track_then(*track).stages[0].protected is False
+        assert api.tracks.get(*track, as_of=datetime.now(UTC)).stages[0].protected is False
         made = api.tracks.create(
             *track[:2], name="Guarded", artifact_type="model", stages=["a", "b"], protected_stages=["b"]
         )
@@ -241,11 +313,11 @@ def test_at_each_time_the_past_is_what_it_was(stage: Stage, bobs: Any, steps: li
         play(person, track, model, artifacts, verb, which, where, force)
         pictures.append((datetime.now(UTC), model.picture()))
     for moment, picture in pictures:
-        state = api.track_history.track_then(*track, as_of=moment)
+        state = api.tracks.get(*track, as_of=moment)
         seen = {one.name: one.version and one.version.version for one in state.stages}
         assert (seen, [one.version for one in state.versions]) == picture
         for one in model.stages:
-            then = api.track_history.stage_then(*track, one.id, as_of=moment)
+            then = api.tracks.stage(*track, one.id, as_of=moment)
             assert (then.version and then.version.version) == picture[0][then.name]
 
 
@@ -308,7 +380,7 @@ def check_chain(stage: Stage, track: Track, one: Any) -> None:
             break
     for this, following in pairwise(tenures):
         assert this.since < this.until <= following.since
-        assert stage.alice.track_history.stage_then(*track, one.id, as_of=this.since).version == this.version
+        assert stage.alice.tracks.stage(*track, one.id, as_of=this.since).version == this.version
     holder = stage.alice.track_entries.list(*track, stage=one.id).items
     assert [tenures[-1].version.version] * (tenures[-1].until is None) == [entry.version for entry in holder]
     with stage.house.database.read() as db:

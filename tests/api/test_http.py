@@ -38,6 +38,17 @@ def collections_of(cast: Cast) -> str:
     return f"/v1/organizations/{cast.here.organization_id}/orbits/{cast.here.orbit_id}/collections"
 
 
+@pytest.mark.parametrize("name", ["as_of", "filter", "sha256", "since", "until"])
+def test_a_parameter_that_narrows_is_never_ignored(http: httpx.Client, cast: Cast, name: str) -> None:
+    answer = http.get(collections_of(cast), params={name: "2026-01-01T00:00:00Z"})
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["query", name])
+    assert "collections.list does not take this parameter" in answer.json()["detail"][0]["msg"]
+
+
+def test_other_parameters_that_mean_nothing_are_ignored_as_older_clients_expect(http: httpx.Client, cast: Cast) -> None:
+    assert http.get(collections_of(cast), params={"_": "1700000000"}).status_code == 200
+
+
 class TestBadInput:
     @pytest.mark.parametrize(
         ("raw", "loc"),

@@ -37,12 +37,12 @@ def test_what_is_there_at_the_upgrade_is_where_the_history_begins(cluster: Clust
         cast = load_cast(database)
         api = LocalApi(Service(all_operations(), database, KEYS, Settings()), Credentials(token=cast.alice.api_key))
         (track,) = api.tracks.list(*cast.here.path).items
-        state = api.track_history.track_then(*cast.here.path, track.id)
+        state = api.tracks.get(*cast.here.path, track.id, as_of=datetime.now(UTC))
         assert (state.name, [one.name for one in state.stages]) == ("Tea party", ["staging", "production"])
         staging = state.stages[0]
         assert (staging.version.version, staging.version.artifact_name) == (1, "Dormouse")
         (tenure,) = api.track_history.stage(*cast.here.path, track.id, staging.id).items
         assert (tenure.by, tenure.until) == (None, None)
         with pytest.raises(NotFound, match="begins"):
-            api.track_history.track_then(*cast.here.path, track.id, as_of=datetime.now(UTC) - timedelta(days=1))
+            api.tracks.get(*cast.here.path, track.id, as_of=datetime.now(UTC) - timedelta(days=1))
         database.close()

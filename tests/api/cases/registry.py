@@ -105,5 +105,4 @@ def _a_stage(stage: Stage) -> dict[str, Any]:
 
 
 CASES["track_history.stage"] = lambda stage: Case(path=_a_stage(stage))
-CASES["track_history.stage_then"] = lambda stage: Case(path=_a_stage(stage))
-plain("track_history.track_then")
+CASES["tracks.stage"] = lambda stage: Case(path=_a_stage(stage))
