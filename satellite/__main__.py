@@ -24,7 +24,7 @@ def run(settings: Settings) -> int:
 
     def told_to_stop(number: int, frame: FrameType | None) -> None:
         stop.set()
-        daemon.stopping.set()
+        daemon.ask_to_stop()
 
     keep_memory_private()
     daemon = Daemon(settings)
@@ -32,7 +32,14 @@ def run(settings: Settings) -> int:
         signal.signal(sign, told_to_stop)
     try:
         daemon.start()
-        stop.wait()
+        daemon.over.wait()
+        while not stop.is_set():
+            daemon.stop()
+            # Another instance works; this one stands by until it is its turn again.
+            daemon = Daemon(settings)
+            if not stop.is_set():
+                daemon.start()
+                daemon.over.wait()
     except Unauthorized as error:
         return refuse(f"The platform refuses this satellite's key: {error}")
     except (AlreadyRunning, GatewayFailed, RuntimeFailure, Unknown) as error:

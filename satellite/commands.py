@@ -75,7 +75,9 @@ def in_words(found: Status) -> str:
     else:
         lines = [
             f"Running since {running.since:%Y-%m-%d %H:%M} UTC as {running.pid}; jobs in hand: {found.working_on}.",
-            f"Satellite {running.satellite_id} of {running.platform_url}, serving at {running.base_url}.",
+            f"Satellite {running.satellite_id} of {running.platform_url}, serving at {running.base_url}."
+            if not running.standing_by
+            else f"Standing by: another instance of this satellite works for {running.platform_url}.",
             f"Models run with {running.runtime}: {running.runtime_reason}.",
         ]
     if found.draining:

@@ -31,7 +31,10 @@ class NotRunning(Exception):  # noqa: N818
 
 
 class Running(msgspec.Struct, frozen=True):
-    """What a satellite writes of itself when it serves. `created` tells its process from a later one of the same id."""
+    """What a satellite writes of itself. `created` tells its process from a later one of the same id.
+
+    One that stands by (`standing_by`) has no `satellite_id` and no `base_url` yet.
+    """
 
     pid: int
     created: float
@@ -41,6 +44,7 @@ class Running(msgspec.Struct, frozen=True):
     runtime: str
     runtime_reason: str
     since: datetime
+    standing_by: bool = False
 
 
 class Served(msgspec.Struct, frozen=True):
@@ -85,11 +89,13 @@ class DataFolder:
             yield handle
             self.state.unlink(missing_ok=True)
 
-    def announce(self, satellite_id: str, platform_url: str, base_url: str, runtime: str, reason: str) -> None:
-        """Say who works here."""
-        me = psutil.Process()
+    def announce(
+        self, platform_url: str, runtime: str, reason: str, satellite_id: str = "", base_url: str = ""
+    ) -> None:
+        """Say who works here, or stands by: who serves nothing has no `base_url`."""
+        me, now = psutil.Process(), datetime.now(UTC)
         made = Running(
-            me.pid, me.create_time(), satellite_id, platform_url, base_url, runtime, reason, datetime.now(UTC)
+            me.pid, me.create_time(), satellite_id, platform_url, base_url, runtime, reason, now, not base_url
         )
         write_whole(self.state, msgspec.json.encode(made).decode())
 

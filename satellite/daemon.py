@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from satellite.control import DataFolder
 from satellite.direct import DirectPlatform, direct
 from satellite.gateway.settings import GatewaySettings
 from satellite.gateway.supervisor import GatewaySupervisor
+from satellite.instance import instance_id
 from satellite.jobs import Worker
 from satellite.judging import Judge
 from satellite.logs.collector import Collector
@@ -23,7 +25,8 @@ from satellite.reconciler import Reconciler
 from satellite.rest import RestPlatform
 from satellite.rollout import Rollout
 from satellite.runtimes.choice import choose_runtime
-from satellite.runtimes.interface import Runtime
+from satellite.runtimes.interface import Runtime, Unknown
+from satellite.session import Session
 from satellite.settings import Settings
 from satellite.sleeping import Sleeper
 
@@ -31,16 +34,30 @@ log = logging.getLogger("satellite")
 
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
+HAND_OVER_SECONDS = 60.0
 
 
 class Daemon:
-    """One satellite. `start` returns when it is paired and listening for jobs; `stop` leaves nothing behind."""
+    """One satellite. `start` returns when it is paired and listening for jobs; `stop` leaves nothing behind.
+
+    While another instance with the same key works, `start` stands by. When another one has taken over, `lost` is set,
+    and this one has to be stopped; a new one may stand by then. `over` is set when it is time to stop, for whatever
+    reason.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.data = DataFolder(settings.data)
         self.stopping = threading.Event()
+        self.over = threading.Event()
         self.closers = contextlib.ExitStack()
+        name, platform = instance_id(settings.data), RestPlatform(settings.platform_url, settings.token)
+        self.session = Session(platform, name, settings.lease_seconds, self.over.set)
+
+    @property
+    def lost(self) -> threading.Event:
+        """Set when another instance of this satellite works."""
+        return self.session.lost
 
     def start(self) -> None:
         """Bring everything up, in the order in which the parts need each other.
@@ -51,20 +68,25 @@ class Daemon:
         self.closers.enter_context(self.data.only_one())
         bare, why = choose_runtime(settings)
         log.info("Runtime: %s (%s)", bare.name, why)
-        rest = RestPlatform(settings.platform_url, settings.token)
+        self.data.announce(settings.platform_url, bare.name, why)
+        # Who lets models run on will be back in a moment; until then nobody else shall start them.
+        self.closers.callback(lambda: self.session.close(release=settings.stop_replicas))
+        if not self.session.wait(self.stopping, lambda: self.step_aside(bare)):
+            return
+        rest = RestPlatform(settings.platform_url, settings.token, self.session.instance)
         collector = Collector(settings.data / LOGS, bare, settings.deployment_log_bytes, settings.log_bytes)
         jobs = direct(rest, settings.database_url) if settings.database_url else rest
         runtime, platform = recorded(bare, cast(Platform, jobs), collector)
         watch = Watch(platform, collector)
         # Whatever is printed while replicas are stopped is kept, too.
         self.closers.callback(watch.stop)
-        self.closers.callback(runtime.close, settings.stop_replicas)
+        self.closers.callback(lambda: runtime.close(settings.stop_replicas or self.lost.is_set()))
         self.closers.callback(jobs.close)
         gateway = GatewaySupervisor(gateway_settings(settings), dict(settings.inherited))
         self.closers.callback(gateway.stop)
         gateway.start()
         base_url = settings.base_url or gateway.url
-        rollout = Rollout(settings, platform, runtime, gateway, base_url)
+        rollout = Rollout(settings, platform, runtime, gateway, base_url, self.session.predecessor)
         reconciler = Reconciler(platform, runtime, rollout, settings.reconcile_seconds, self.data.is_draining)
         judge, sleeper = Judge(reconciler), Sleeper(reconciler)
         patience = (settings.lease_seconds, settings.poll_seconds)
@@ -77,12 +99,18 @@ class Daemon:
         judge.start()
         sleeper.start()
         worker.start()
-        self.data.announce(satellite_id, settings.platform_url, base_url, runtime.name, why)
+        self.data.announce(settings.platform_url, runtime.name, why, satellite_id, base_url)
         log.info("Serving at %s", base_url)
 
-    def stop(self) -> None:
-        """Stop everything; returns when it has stopped."""
+    def ask_to_stop(self) -> None:
+        """From now on nothing is waited for any more; for signal handlers."""
         self.stopping.set()
+        self.over.set()
+
+    def stop(self) -> None:
+        """Stop everything; returns when it has stopped. What another instance takes over serves until then."""
+        if not self.lost.is_set():
+            self.ask_to_stop()
         self.closers.close()
 
     def quiet_down(
@@ -98,6 +126,8 @@ class Daemon:
         """Begin nothing new, cut short what is under way, and wait for it: only then may replicas be stopped."""
         worker.stop()
         reconciler.stop()
+        if self.lost.is_set():
+            self.hand_over(platform, rollout.base_url)
         platform.close()
         runtime.interrupt()
         worker.join()
@@ -105,6 +135,29 @@ class Daemon:
         sleeper.join()
         reconciler.join()
         rollout.close()
+
+    def step_aside(self, runtime: Runtime) -> None:
+        """Another instance works: what an earlier run of this one has left here serves until the other one does."""
+        gateway = GatewaySupervisor(gateway_settings(self.settings), {})
+        gateway.adopt()
+        with contextlib.suppress(Unknown, Unauthorized):
+            if left := runtime.observe():
+                log.info("%d replicas of an earlier run are here; they end when they serve elsewhere", len(left))
+                self.hand_over(self.session.platform, self.settings.base_url or gateway.url)
+            for one in left:
+                runtime.ensure_absent(one.key)
+        gateway.stop()
+        gateway.settings.routes.unlink(missing_ok=True)
+
+    def hand_over(self, platform: RestPlatform | DirectPlatform, base_url: str) -> None:
+        """Go on serving until the instance that has taken over does, as the addresses of the deployments show."""
+        deadline = time.monotonic() + HAND_OVER_SECONDS
+        while not self.stopping.is_set() and time.monotonic() < deadline:
+            with contextlib.suppress(PlatformAway, PlatformError):
+                theirs = [one for one in platform.deployments() if one.desired == "running"]
+                if not any((one.inference_url or "").startswith(base_url) for one in theirs):
+                    return
+            self.stopping.wait(FIRST_PAUSE)
 
     def pair(self, platform: RestPlatform, base_url: str, abilities: dict[str, Any]) -> str:
         """Announce the satellite, as often as it takes, and return its id; only a key that is refused is final."""

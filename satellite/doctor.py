@@ -97,6 +97,8 @@ def data(settings: Settings) -> Findings:
     status = DataFolder(settings.data).status()
     if status.running is None:
         yield Finding("daemon", "note", f"no satellite is running in {settings.data}", "luml satellite run")
+    elif status.running.standing_by:
+        yield Finding("daemon", "note", "standing by: another instance of this satellite is at work", "")
     elif status.draining:
         yield Finding("daemon", "note", "running, and draining: it begins nothing new", "luml satellite drain --off")
     else:

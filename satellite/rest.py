@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
@@ -24,27 +24,33 @@ from satellite.platform import (
 )
 
 TRIES = 4
+# What a plain call may take; a long poll takes its own time on top. A stop waits for the calls that are under way.
+READ_SECONDS = 15.0
+FILE_SECONDS = 60.0
 FIRST_PAUSE = 0.2
 AWAY = {502, 503, 504}
+# How a platform answers that knows nothing of sessions.
+UNKNOWN = {404, 405}
 ERRORS = {401: Unauthorized, 403: Unauthorized, 404: Gone, 409: Conflict}
 CHUNK = 1024 * 1024
 
 
 class RestPlatform:
-    """The `Platform` over HTTP, for any number of threads. Calls that may be repeated are, with growing pauses."""
+    """The `Platform` over HTTP, for any number of threads. Calls that may be repeated are, with growing pauses.
 
-    def __init__(self, address: str, token: str) -> None:
-        timeout = httpx.Timeout(connect=5.0, read=60.0, write=30.0, pool=30.0)
+    `instance`: which of those that share the key this is; the platform does not hear one that another has replaced.
+    """
+
+    def __init__(self, address: str, token: str, instance: str = "") -> None:
         limits = httpx.Limits(max_connections=32, max_keepalive_connections=16)
         self.closing = threading.Event()
         self.http = httpx.Client(
             base_url=f"{address.rstrip('/')}/satellites/v1/",
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=timeout,
+            headers={"Authorization": f"Bearer {token}", **({"X-Satellite-Instance": instance} if instance else {})},
             limits=limits,
         )
         # Signed URLs carry their own permission; our key must not travel to somebody's bucket.
-        self.files = httpx.Client(timeout=timeout, follow_redirects=True)
+        self.files = httpx.Client(timeout=patience(FILE_SECONDS), follow_redirects=True)
 
     def close(self) -> None:
         """Drop the connections; pauses between tries end at once."""
@@ -57,10 +63,36 @@ class RestPlatform:
         body = {"base_url": base_url, "capabilities": capabilities, "slug": slug}
         return str(self.call("POST", "pair", body)["id"])
 
+    def open_session(self, instance: str, seconds: float) -> str | None:
+        """Be the instance of this satellite that works, or go on being it; returns the instance whose session had run
+        out, if one had. Raises Conflict while another one works.
+        """
+        try:
+            body = {"instance": instance, "lease_seconds": seconds}
+            told = self.call("POST", "session", body, tries=1)
+        except PlatformError as error:
+            if error.status in UNKNOWN:
+                return None
+            raise
+        return cast(str | None, told.get("predecessor"))
+
+    def close_session(self, instance: str) -> None:
+        """Work no more. What cannot be told ends by itself."""
+        with contextlib.suppress(PlatformAway, PlatformError):
+            self.call("DELETE", "session", query={"instance": instance}, tries=1)
+
+    def answers(self) -> bool:
+        """Whether the platform is there."""
+        try:
+            self.call("GET", "tasks", query={"status": "running"}, tries=1)
+        except (PlatformAway, PlatformError):
+            return False
+        return True
+
     def tasks(self, status: str, wait: float) -> list[Task]:
         """Tasks in a status, by long poll."""
         query = {"status": status, "wait": f"{wait:g}"}
-        return [parse_task(raw) for raw in self.call("GET", "tasks", query=query, tries=1)]
+        return [parse_task(raw) for raw in self.call("GET", "tasks", query=query, tries=1, wait=wait)]
 
     def claim(self, task_id: str, lease_seconds: float) -> Task:
         """Take a task. Not repeated: a lost answer would look like another's claim, and leases end anyway."""
@@ -116,7 +148,7 @@ class RestPlatform:
         """Whether an API key may call the models here."""
         return bool(self.call("POST", "deployments/inference-access", {"api_key": api_key})["authorized"])
 
-    @contextmanager
+    @contextlib.contextmanager
     def download(self, url: str) -> Iterator[Iterator[bytes]]:
         """Stream the bytes at a signed URL."""
         try:
@@ -128,24 +160,32 @@ class RestPlatform:
             raise BucketAway(f"The model file could not be downloaded: {error}") from error
 
     def call(
-        self, method: str, path: str, body: Any = None, query: dict[str, str] | None = None, tries: int = TRIES
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        query: dict[str, str] | None = None,
+        tries: int = TRIES,
+        wait: float = 0.0,
     ) -> Any:
-        """One call, repeated while the platform is away; returns the decoded JSON."""
+        """One call, repeated while the platform is away; returns the decoded JSON. `wait`: how long (seconds) the
+        platform may hold its answer back.
+        """
         for attempt in range(1, tries + 1):
             try:
-                return self.call_once(method, path, body, query)
+                return self.call_once(method, path, body, query, wait)
             except PlatformAway:
                 pause = FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 (jitter, not a secret)
                 if attempt == tries or self.closing.wait(pause):
                     raise
         raise AssertionError("unreachable")
 
-    def call_once(self, method: str, path: str, body: Any, query: dict[str, str] | None) -> Any:
+    def call_once(self, method: str, path: str, body: Any, query: dict[str, str] | None, wait: float) -> Any:
         """One call; every failure as one of the platform's errors."""
         if self.closing.is_set():
             raise PlatformAway("The satellite is stopping")
         try:
-            answer = self.http.request(method, path, json=body, params=query)
+            answer = self.http.request(method, path, json=body, params=query, timeout=patience(READ_SECONDS + wait))
         except (httpx.TransportError, RuntimeError) as error:  # RuntimeError: closed by another thread
             raise PlatformAway(f"The platform does not answer: {error}") from error
         if answer.is_success:
@@ -153,6 +193,11 @@ class RestPlatform:
         if answer.status_code in AWAY:
             raise PlatformAway(f"The platform answered {answer.status_code}")
         raise ERRORS.get(answer.status_code, PlatformError)(answer.status_code, detail_of(answer))
+
+
+def patience(read_seconds: float) -> httpx.Timeout:
+    """How long to wait: for the next bytes `read_seconds`."""
+    return httpx.Timeout(READ_SECONDS, connect=5.0, read=read_seconds)
 
 
 def detail_of(answer: httpx.Response) -> str:

@@ -32,13 +32,20 @@ class Rollout:
     """Everything that is done to deployments. One deployment is in one thread at a time; the caller sees to that."""
 
     def __init__(
-        self, settings: Settings, platform: Platform, runtime: Runtime, gateway: GatewaySupervisor, base_url: str
+        self,
+        settings: Settings,
+        platform: Platform,
+        runtime: Runtime,
+        gateway: GatewaySupervisor,
+        base_url: str,
+        predecessor: str | None = None,
     ) -> None:
         self.settings = settings
         self.platform = platform
         self.runtime = runtime
         self.gateway = gateway
         self.base_url = base_url
+        self.predecessor = predecessor
         self.specs = Specs(settings, platform, runtime.machine())
         self.routes = RouteWriter(gateway.settings.routes)
         self.routes_lock = threading.Lock()
@@ -208,6 +215,8 @@ class Rollout:
             self.start_standby(deployment, one)
         self.hand_attributes(deployment, replicas)
         told = self.report_active(deployment, step.serve[0].replica)
+        if self.predecessor:
+            self.runtime.remove_left_by(self.predecessor, deployment.id)
         return "progressing" if told and len(deployment.targets) > 1 else "active"
 
     def start_standby(self, deployment: Deployment, one: Wanted) -> None:

@@ -21,16 +21,17 @@ from satellite.gateway.exchange import Header, Refused
 from satellite.gateway.log_stream import LogStreams
 from satellite.gateway.metrics import Metrics
 from satellite.gateway.places import Places
+from satellite.gateway.quarantine import LOOK_AGAIN_SECONDS, Quarantine
 from satellite.gateway.recording import Recorder
 from satellite.gateway.routes import Backend, Route, RouteReader
 from satellite.gateway.settings import GatewaySettings
 from satellite.gateway.stats import Window
 from satellite.gateway.upstream import Connection, Unreachable, UpstreamGone, Upstreams, base_path, request_head
 
-LOOK_AGAIN_SECONDS = 0.05
 MIRRORED_AT_ONCE = 16
 READ_SECONDS = 10.0
 UNAVAILABLE = 503
+DEADLY = "A model server ended over this request, and so did one that was asked nothing else; send another input"
 READING = {"asleep": "The deployment is asleep; a request to its model wakes it"}
 WAITING = {"starting": "The deployment is starting", "asleep": "The deployment is waking up"}
 
@@ -104,9 +105,10 @@ class Gateway:
         self.upstreams = Upstreams()
         self.balancer = Balancer()
         self.budget = Budget(settings.held_limit)
+        self.in_hand: Counter[str] = Counter()
+        self.quarantine = Quarantine(self.in_hand)
         self.windows: dict[str, dict[str, Window]] = defaultdict(dict)
         self.waiting: Counter[str] = Counter()
-        self.in_hand: Counter[str] = Counter()
         self.metrics = Metrics(lambda: dict(self.waiting), lambda: self.budget.held)
         self.places: dict[str, Places] = defaultdict(Places)
         self.copies: set[asyncio.Task[None]] = set()
@@ -126,6 +128,7 @@ class Gateway:
         self.metrics.keep({name: {one.revision for one in route.backends} for name, route in routes.items()})
         for gone in before.routes.keys() - routes.keys():
             self.balancer.forget(gone)
+            self.quarantine.forget(gone)
             self.windows.pop(gone, None)
             if not self.waiting[gone]:
                 self.places.pop(gone, None)
@@ -181,22 +184,22 @@ class Gateway:
     async def ask_somebody(self, order: Order) -> Answered:
         """Ask one model server after the other until one answers; while none can be reached, wait for one to come back.
 
-        The route is looked up each time: while a request waits, the deployment may move to another revision. A model
-        server that dies over a request is given up after a second one did: some requests kill whoever takes them.
+        The route is looked up each time: while a request waits, the deployment may move to another revision.
         """
-        deadline, deaths = time.monotonic() + self.settings.hold_seconds, 0
+        deadline = time.monotonic() + self.settings.hold_seconds
         while True:
             route = self.open_route(order.deployment_id, wake=order.body is not None)
             trouble = WAITING.get(route.state, "No model server of this deployment can be reached")
-            backends = self.balancer.order(order.deployment_id, route, self.in_hand)
+            backends = self.serving(order, route)
             for backend in backends:
                 try:
                     answered = await self.exchange(order, backend)
                 except UpstreamGone as error:
                     self.balancer.note_down(backend.url)
-                    trouble, deaths = str(error), deaths + (not isinstance(error, Unreachable))
-                    if deaths > 1:
-                        raise Refused(503, trouble, RETRY_SECONDS) from error
+                    trouble = str(error)
+                    if order.body and not isinstance(error, Unreachable):
+                        self.metrics.of(order.deployment_id, backend.revision).retries += 1
+                        return await self.ask_alone(order, len(backends))
                 else:
                     last = backend is backends[-1]
                     if has_no_model(answered) and (not last or time.monotonic() < deadline):
@@ -210,6 +213,44 @@ class Gateway:
                 self.metrics.of(order.deployment_id, backend.revision).retries += 1
             if time.monotonic() >= deadline:
                 raise Refused(503, trouble, RETRY_SECONDS)
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+    def serving(self, order: Order, route: Route) -> list[Backend]:
+        """The model servers to ask, the right one first; not those with which somebody has to be alone."""
+        backends = self.balancer.order(order.deployment_id, route, self.in_hand)
+        return [backend for backend in backends if backend.url not in self.quarantine.reserved]
+
+    async def ask_alone(self, order: Order, replicas: int) -> Answered:
+        """Ask once more what a model server has died over, one of `replicas`: it may kill whoever takes it."""
+        async with self.quarantine.turn(order.deployment_id):
+            deadline = time.monotonic() + self.settings.hold_seconds
+            while True:
+                backend = await self.one_that_is_well(order, replicas, deadline)
+                async with self.quarantine.alone_with(backend.url):
+                    try:
+                        answered = await self.exchange(order, backend)
+                    except Unreachable:
+                        continue
+                    except UpstreamGone as error:
+                        self.balancer.note_down(backend.url)
+                        raise Refused(502, DEADLY) from error
+                if not has_no_model(answered):
+                    return answered
+                self.done(answered)
+
+    async def one_that_is_well(self, order: Order, replicas: int, deadline: float) -> Backend:
+        """A model server that says that it is ready. The last one of several is spared for as long as another one may
+        come back: half of the time until `deadline`.
+        """
+        careful = time.monotonic() + self.settings.hold_seconds / 2
+        while True:
+            backends = self.serving(order, self.open_route(order.deployment_id, wake=True))
+            ready = await asyncio.gather(*(self.upstreams.is_ready(backend.url) for backend in backends))
+            well = [backend for backend, is_ready in zip(backends, ready, strict=True) if is_ready]
+            if well and (len(well) >= min(2, replicas) or time.monotonic() > careful):
+                return min(well, key=lambda one: (self.balancer.is_down(one.url), self.in_hand[one.url]))
+            if time.monotonic() >= deadline:
+                raise Refused(503, "The model server ended during this request, and none has come back", RETRY_SECONDS)
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     async def exchange(self, order: Order, backend: Backend, suffix: bytes = b"") -> Answered:

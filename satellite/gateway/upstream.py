@@ -17,6 +17,7 @@ from satellite.gateway.exchange import Header
 IDLE_KEPT = 32
 # A machine that is gone does not say so.
 CONNECT_SECONDS = 2.0
+READY = 200
 # An answer is passed on in parts once it is larger than this.
 HIGH_WATER = 256 * 1024
 KEPT_HEADERS = {b"content-type", b"content-length", b"inference-header-content-length", b"retry-after"}
@@ -31,7 +32,7 @@ class Unreachable(UpstreamGone):
 
 
 class StaleConnection(UpstreamGone):
-    """A kept connection turned out to be closed before a byte of the answer came: another one may be tried."""
+    """A kept connection turned out to be closed before anything was sent: another one may be tried."""
 
 
 class Answer:
@@ -95,8 +96,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell the request that was under way."""
-        kind = UpstreamGone if self.begun else StaleConnection
-        self.fail(kind("The model server closed the connection"))
+        self.fail(UpstreamGone("The model server closed the connection"))
         self.resume_writing()
 
     def pause_writing(self) -> None:
@@ -240,6 +240,17 @@ class Upstreams:
             connection.close()
             raise
         return connection
+
+    async def is_ready(self, url: str) -> bool:
+        """Whether the model server at `url` says that it can serve: a question that harms nobody."""
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                head = request_head("GET", f"{base_path(url)}/healthz", None, ())
+                connection = await self.exchange(await connect(url), head, None)
+        except (TimeoutError, UpstreamGone):
+            return False
+        connection.close()
+        return connection.answer.status == READY
 
     def done(self, url: str, connection: Connection) -> None:
         """Keep a connection for the next request, if its answer has come to its end."""

@@ -211,6 +211,14 @@ class DockerRuntime:
                 container.remove(force=True, v=True)
         self.handovers.remove(key)
 
+    def remove_left_by(self, instance: str, deployment_id: str) -> None:
+        """Stop and remove the containers that another instance has made for a deployment on this engine."""
+        theirs = [f"{LABEL}satellite={instance}", f"{LABEL}deployment={deployment_id}"]
+        with engine(), contextlib.suppress(docker.errors.NotFound):
+            for container in self.client().containers.list(all=True, filters={"label": theirs}, ignore_removed=True):
+                container.stop(timeout=STOP_SECONDS)
+                container.remove(force=True, v=True)
+
     def observe(self) -> list[Observed]:
         """All containers with our label, in one question to the engine."""
         with engine():

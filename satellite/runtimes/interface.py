@@ -126,6 +126,12 @@ class Runtime(Protocol):
         """Stop the replica and remove everything of it; fine when there is none. Raises Unknown."""
         ...
 
+    def remove_left_by(self, instance: str, deployment_id: str) -> None:
+        """Stop the replicas of a deployment that another instance of this satellite has left where this one can reach
+        them: on the same engine, or in the same swarm. Raises Unknown.
+        """
+        ...
+
     def observe(self) -> list[Observed]:
         """All replicas of this satellite, also those that an earlier run of it has left. Raises Unknown."""
         ...

@@ -120,6 +120,9 @@ class ProcessRuntime:
         shutil.rmtree(folder, ignore_errors=True)
         self.handovers.remove(key)
 
+    def remove_left_by(self, instance: str, deployment_id: str) -> None:
+        """Nothing: processes of another data folder are not told from anybody else's."""
+
     def observe(self) -> list[Observed]:
         """Every folder with a record, and whether its process lives."""
         return [self.observed(folder, record) for folder, record in self.records()]

@@ -195,6 +195,17 @@ class SwarmRuntime:
                     self.api.remove_secret(secret["ID"])
         self.handovers.remove(key)
 
+    def remove_left_by(self, instance: str, deployment_id: str) -> None:
+        """Remove the services that another instance has made for a deployment in this swarm, with their secrets."""
+        theirs = {"label": [f"{LABEL}satellite={instance}", f"{LABEL}deployment={deployment_id}"]}
+        with engine(), contextlib.suppress(docker.errors.NotFound):
+            for service in self.api.services(filters=theirs):
+                key = services.labels_of(service)["key"]
+                self.api.remove_service(service["ID"])
+                mine = [f"{LABEL}satellite={instance}", f"{LABEL}key={key}"]
+                for secret in self.api.secrets(filters={"label": mine}):
+                    self.api.remove_secret(secret["ID"])
+
     def wait_until_gone(self, key: str) -> None:
         """Wait for the end of all tasks that a node can still end; those of a dead node ended with it."""
         waiting = threading.Event()

@@ -71,7 +71,11 @@ class Upstream:
                     return
                 self.finish(upstream.answer)
 
-        app = tornado.web.Application([("/compute", Compute)], log_function=lambda _: None)
+        class Health(tornado.web.RequestHandler):
+            def get(self) -> None:
+                self.set_status(200 if upstream.status == 200 else 503)
+
+        app = tornado.web.Application([("/compute", Compute), ("/healthz", Health)], log_function=lambda _: None)
         server = tornado.httpserver.HTTPServer(app)
         sockets = tornado.netutil.bind_sockets(0, "127.0.0.1")
         self.url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
@@ -217,7 +221,9 @@ def test_a_model_server_that_is_gone_is_a_503(house: Callable[..., House], upstr
         here.route("d2", Route("ready", served_at(url)))
         assert here.compute("d2").status_code == 503
     upstream.hang_up = True
-    assert here.compute().status_code == 503
+    deadly = here.compute()
+    assert (deadly.status_code, "ended over this request" in deadly.json()["detail"]) == (502, True)
+    assert "Retry-After" not in deadly.headers
     assert len(upstream.seen) == 2, "a request that kills model servers is not tried for ever"
 
 
