@@ -20,6 +20,8 @@ log = logging.getLogger("satellite.jobs")
 
 IDLE_SECONDS = 1.0
 LONGEST_AWAY_SECONDS = 30.0
+# Of so many jobs the platform tells at once.
+FARTHEST = 100
 
 
 class Worker:
@@ -43,6 +45,7 @@ class Worker:
         self.busy: set[str] = set()
         self.lock = threading.Lock()
         self.count = workers
+        self.reach = workers
         self.free = threading.Semaphore(workers)
         self.pool = ThreadPoolExecutor(workers, thread_name_prefix="job")
         self.thread = threading.Thread(target=self.listen, name="jobs", daemon=True)
@@ -84,13 +87,15 @@ class Worker:
                 self.stopping.wait(pause)
 
     def take(self, tasks: list[Task]) -> int:
-        """Hand jobs to free workers; returns how many.
+        """Hand jobs to free workers, the oldest first; returns how many.
 
-        Others may share our key: of a long list each takes some here and there, and then asks for a newer one, or they
-        would all run after the same jobs.
+        Who is alone with the key keeps to the order. While claims show that others take from the same list, each takes
+        the oldest, and for the rest here and there from the oldest part, or they would all run after the same jobs.
         """
         taken = 0
-        for task in tasks if len(tasks) <= self.count else random.sample(tasks, self.count):
+        with self.lock:
+            waiting = [task for task in tasks if task.deployment_id not in self.busy]
+        for task in [*waiting[:1], *some_of(waiting[1 : self.reach], self.count - 1)]:
             if self.stopping.is_set() or self.data.is_draining() or not self.reserve(task.deployment_id):
                 continue
             while not self.free.acquire(timeout=0.5):
@@ -112,7 +117,7 @@ class Worker:
     def run(self, task: Task) -> None:
         """One job from claim to report; whatever happens, the place is free afterwards."""
         try:
-            self.perform(self.platform.claim(task.id, self.lease_seconds))
+            self.perform(self.claim(task))
         except (Conflict, Gone):
             log.info("Job %s is somebody else's", task.id)
         except (PlatformAway, PlatformError) as error:
@@ -124,6 +129,16 @@ class Worker:
                 self.busy.discard(task.deployment_id)
                 self.data.note_jobs(len(self.busy))
             self.free.release()
+
+    def claim(self, task: Task) -> Task:
+        """Claim a job, and learn from that whether others with our key were there first."""
+        try:
+            claimed = self.platform.claim(task.id, self.lease_seconds)
+        except Conflict:
+            self.reach = min(FARTHEST, 2 * self.reach)
+            raise
+        self.reach = max(self.count, self.reach - 1)
+        return claimed
 
     def perform(self, task: Task) -> None:
         """Do a claimed job under its lease. A report after a lost lease would be another worker's, so none is made."""
@@ -183,3 +198,8 @@ class Worker:
                 return
             except (PlatformAway, PlatformError) as error:
                 log.warning("The lease of job %s could not be renewed: %s", task.id, error)
+
+
+def some_of(tasks: list[Task], count: int) -> list[Task]:
+    """So many of them, drawn by lot, in their order."""
+    return [tasks[number] for number in sorted(random.sample(range(len(tasks)), min(count, len(tasks))))]
