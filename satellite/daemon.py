@@ -9,6 +9,7 @@ import time
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from luml_app.schemas.settling import settle_structs
 from satellite.capabilities import capabilities
 from satellite.control import DataFolder
 from satellite.direct import DirectPlatform, direct
@@ -65,6 +66,7 @@ class Daemon:
         Raises AlreadyRunning, Unauthorized, GatewayFailed and RuntimeFailure (no runtime works here).
         """
         settings = self.settings
+        settle_structs()
         self.closers.enter_context(self.data.only_one())
         bare, why = choose_runtime(settings)
         log.info("Runtime: %s (%s)", bare.name, why)

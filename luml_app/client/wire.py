@@ -25,6 +25,7 @@ from luml_app.schemas.errors import (
     Unavailable,
     errors_by_code,
 )
+from luml_app.schemas.settling import settled
 
 # For servers that send no `code`.
 _BY_STATUS: dict[int, type[LumlError]] = {
@@ -100,7 +101,7 @@ def value_of(call: Call[Value], status: int, headers: Any, content: bytes) -> Va
     if call.returns is type(None):
         return None
     try:
-        return msgspec.json.decode(content, type=call.returns)
+        return msgspec.json.decode(content, type=settled(call.returns))
     except msgspec.MsgspecError as error:
         raise ServerFault(f"{call.operation}: {_foreign(headers)} ({error})") from error
 
@@ -146,6 +147,6 @@ def _foreign(headers: Any) -> str:
 
 def _problems(detail: list[Any]) -> list[Problem]:
     try:
-        return msgspec.convert(detail, list[Problem], strict=False)
+        return msgspec.convert(detail, settled(list[Problem]), strict=False)
     except msgspec.MsgspecError:
         return []

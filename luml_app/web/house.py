@@ -22,6 +22,7 @@ from luml_app.jobs.courier import Courier
 from luml_app.jobs.housekeeper import Housekeeper
 from luml_app.jobs.workers import Workers
 from luml_app.resources import CHORES, all_operations
+from luml_app.schemas.settling import settle_structs
 from luml_app.web.bodies import BodyRoom
 from luml_app.web.hub import MISSED, Hub
 from luml_app.web.local import LocalApi
@@ -49,6 +50,7 @@ class House:
         """Put the parts together. Raises ConfigurationError without a database address, or for a wrong setting."""
         check_mail_settings(settings)
         providers(settings)
+        settle_structs()
         size, patience = settings.pool_size, settings.statement_seconds
         database = Database(settings.database_url or "", pool_size=size, statement_seconds=patience)
         hub = Hub()
