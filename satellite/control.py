@@ -100,8 +100,9 @@ class DataFolder:
         write_whole(self.state, msgspec.json.encode(made).decode())
 
     def note_jobs(self, count: int) -> None:
-        """Say how many jobs are in hand."""
-        write_whole(self.jobs, str(count))
+        """Say how many jobs are in hand. It is for people to see: a full disk holds up no job."""
+        with contextlib.suppress(OSError):
+            write_whole(self.jobs, str(count))
 
     def is_draining(self) -> bool:
         """Whether nothing new shall be begun."""

@@ -155,6 +155,11 @@ UNSUPPORTED_VARIANT = Reason(
     "This satellite cannot serve models of this kind",
     "Save the model as a pyfunc or a pipeline.",
 )
+RUNTIME_AWAY = Reason(
+    "It is unknown what runs: the runtime of the satellite does not answer",
+    "Start the Docker engine of the satellite's machine (`luml satellite doctor` there says more). What served goes on "
+    "as long as it can, nothing is started or stopped meanwhile, and this goes by itself when the engine is back.",
+)
 RUNTIME_MISSING = Reason(
     "The runtime that was asked for does not work here",
     "`luml satellite doctor` says what is lacking; SATELLITE_RUNTIME=process needs no engine.",

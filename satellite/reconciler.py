@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from satellite.deployments import Deployment
 from satellite.plan import Outcome
-from satellite.platform import Gone, Platform, PlatformAway, PlatformError
+from satellite.platform import Conflict, Gone, Platform, PlatformAway, PlatformError
 from satellite.rollout import Rollout
 from satellite.runtimes.interface import Observed, Runtime, Unknown
 
@@ -43,6 +43,7 @@ class Reconciler:
         self.locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self.waiting: set[str] = set()
         self.latest: dict[str, Deployment] = {}
+        self.rounds_unknown = 0
         self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="reconcile")
         self.thread = threading.Thread(target=self.run, name="reconciler", daemon=True)
 
@@ -66,14 +67,35 @@ class Reconciler:
         while not self.stopping.is_set():
             self.wake.clear()
             try:
-                self.reconcile()
-            except Unknown as error:
-                log.warning("The runtime cannot be asked what runs (nothing is changed): %s", error)
+                self.look()
             except (PlatformAway, PlatformError) as error:
                 log.warning("The platform cannot be asked what is desired (everything keeps running): %s", error)
             except Exception:
                 log.exception("Reconciling failed; trying again")
             self.wake.wait(self.interval)
+
+    def look(self) -> None:
+        """Reconcile; a runtime that does not answer for more than one round is told of, as what it is: unknown."""
+        try:
+            self.reconcile()
+            self.rounds_unknown = 0
+        except Unknown as error:
+            log.warning("The runtime cannot be asked what runs (nothing is changed): %s", error)
+            self.rounds_unknown += 1
+            if self.rounds_unknown > 1:
+                self.tell_unknown(str(error))
+
+    def tell_unknown(self, why: str) -> None:
+        """Say on the platform that nobody knows what runs. Deployments that somebody is working on are left to them."""
+        for deployment in self.platform.deployments():
+            lock = self.locks[deployment.id]
+            if lock.acquire(blocking=False):
+                try:
+                    self.rollout.tell_unknown(deployment, why)
+                except (Conflict, Gone) as error:
+                    log.info("Deployment %s: a report came too late: %s", deployment.id, error)
+                finally:
+                    lock.release()
 
     def reconcile(self) -> None:
         """Compare everything once. Deployments that somebody is working on are left to them.

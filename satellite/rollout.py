@@ -28,6 +28,14 @@ LOG_LINES = 20
 ERROR_LENGTH = 4000
 
 
+class Unrouted(Exception):  # noqa: N818
+    """The gateway's table cannot be written, so callers are served as before."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.reason = reasons.of_os_error(error)
+
+
 class Rollout:
     """Everything that is done to deployments. One deployment is in one thread at a time; the caller sees to that."""
 
@@ -72,15 +80,26 @@ class Rollout:
         deployment = self.as_it_stands(deployment)
         step = plan(deployment, replicas, self.shares(deployment_id, replicas))
         try:
+            return self.step(deployment_id, deployment, step, replicas)
+        except (Conflict, Gone) as error:
+            log.info("Deployment %s: a report came too late: %s", deployment_id, error)
+            return "progressing"
+
+    def step(self, deployment_id: str, deployment: Deployment | None, step: Plan, replicas: list[Replica]) -> Outcome:
+        """Carry out a plan, or tell why not."""
+        try:
             if deployment is None or deployment.desired != "running":
                 return self.withdraw(deployment_id, deployment, step)
             if self.is_asleep(deployment):
                 self.remove(tuple(one.key for one in replicas))
                 return "active"
             return self.serve(deployment, step, replicas)
-        except (Conflict, Gone) as error:
-            log.info("Deployment %s: a report came too late: %s", deployment_id, error)
-            return "progressing"
+        except Unrouted as error:
+            log.warning("Deployment %s: %s: %s", deployment_id, error.reason, error)
+            if deployment:
+                message = reasons.error_message(error.reason, str(error))
+                self.report(deployment, {"status": deployment.status, "error_message": message})
+            return "failed"
 
     def is_settled(self, deployment_id: str, deployment: Deployment | None, replicas: list[Replica]) -> bool:
         """Whether nothing is to be done and the platform knows all there is to know."""
@@ -324,6 +343,12 @@ class Rollout:
         self.report(deployment, {"status": "active", "inference_url": url, "schemas": schemas, "error_message": None})
         return True
 
+    def tell_unknown(self, deployment: Deployment, why: str) -> None:
+        """Nobody can say at the moment what runs. What is thought to serve is left as it is, but for this word."""
+        if deployment.desired == "running" and deployment.has_served:
+            message = reasons.error_message(reasons.RUNTIME_AWAY, why)
+            self.report(deployment, {"status": deployment.status, "error_message": message})
+
     def report(self, deployment: Deployment, changes: dict[str, Any]) -> None:
         """Report what differs from what the platform knows; only as long as it wants what it wanted."""
         known = {"status": deployment.status, "error_message": deployment.error_message}
@@ -360,9 +385,12 @@ class Rollout:
         return {revision: number for revision, number in known.items() if revision in serving}
 
     def route(self, deployment_id: str, route: Route | None) -> int:
-        """Change the gateway's table; returns the version that holds the change."""
+        """Change the gateway's table; returns the version that holds the change. Raises Unrouted."""
         with self.routes_lock:
-            return self.routes.set(deployment_id, route)
+            try:
+                return self.routes.set(deployment_id, route)
+            except OSError as error:
+                raise Unrouted(error) from error
 
     def remove(self, keys: tuple[str, ...]) -> None:
         """Stop replicas."""

@@ -65,15 +65,19 @@ class RouteWriter:
         return self.table.routes.get(deployment_id)
 
     def set(self, deployment_id: str, route: Route | None) -> int:
-        """Put or (None) remove a route; returns the version of the table that holds the change."""
+        """Put or (None) remove a route; returns the version of the table that holds the change.
+
+        Raises OSError when the disk does not take it; the table is then as it was.
+        """
         if self.get(deployment_id) == route:
             return self.table.version
         routes = {name: kept for name, kept in self.table.routes.items() if name != deployment_id}
         if route:
             routes[deployment_id] = route
-        self.table = Routes(self.table.version + 1, routes)
-        write_whole(self.path, msgspec.json.encode(self.table).decode())
-        return self.table.version
+        table = Routes(self.table.version + 1, routes)
+        write_whole(self.path, msgspec.json.encode(table).decode())
+        self.table = table
+        return table.version
 
 
 class RouteReader:

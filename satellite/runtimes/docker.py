@@ -23,16 +23,16 @@ from satellite.reasons import Ending
 from satellite.runtimes import docker_output
 from satellite.runtimes.containers import (
     LABEL,
-    PORT,
     UV_CACHE,
     builder_container,
     certificate_of,
     container_name,
     replica_container,
 )
+from satellite.runtimes.docker_observed import observed, our_addresses, shares_our_network
 from satellite.runtimes.handover import Handovers, handover_folder
 from satellite.runtimes.image import STAGE_LABEL, build_context, image_tag, pip_settings
-from satellite.runtimes.interface import FROM_NOW, Observed, Phase, Printed, ReplicaSpec, RuntimeFailure, Unknown
+from satellite.runtimes.interface import FROM_NOW, Observed, Printed, ReplicaSpec, RuntimeFailure, Unknown
 from satellite.settings import Settings
 
 log = logging.getLogger("satellite.docker")
@@ -41,12 +41,6 @@ STOP_SECONDS = 12
 BUILD_SECONDS = 3600
 API_SECONDS = 60
 SILENT_SECONDS = 300
-# The engine starts a crashed container again by itself, ever more slowly; until then it has ended, and we say so.
-# One that was made and never started is what a satellite leaves that was killed in between; nobody else starts it.
-PHASES: dict[str, Phase] = {
-    "created": "exited",
-    "running": "running", "paused": "running", "restarting": "exited", "exited": "exited", "dead": "exited",
-}  # fmt: skip
 # The engine knows these arguments by itself, and keeps them out of the image's history.
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
@@ -66,6 +60,7 @@ class DockerRuntime:
         self.handovers = Handovers(handover_folder(settings.data, self.satellite), shared=True)
         self.closing = threading.Event()
         self._client: docker.DockerClient | None = None
+        self._is_near: bool | None = None
 
     def client(self) -> docker.DockerClient:
         """The connection to the engine, made when it is first needed; raises Unknown."""
@@ -221,9 +216,17 @@ class DockerRuntime:
 
     def observe(self) -> list[Observed]:
         """All containers with our label, in one question to the engine."""
+        bridges = our_addresses() if self.is_near() else ()
         with engine():
             found = self.client().api.containers(all=True, filters={"label": self.labels()})
-        return [observed(raw) for raw in found]
+        return [observed(raw, bridges) for raw in found]
+
+    def is_near(self) -> bool:
+        """Whether containers can be reached past the engine; asked once. Raises Unknown."""
+        if self._is_near is None:
+            with engine():
+                self._is_near = shares_our_network(self.client().info())
+        return self._is_near
 
     def logs(self, key: str, lines: int) -> str:
         """The last lines of the container's log."""
@@ -371,26 +374,6 @@ def removed_at_the_end(container: Any) -> Iterator[None]:
     finally:
         with contextlib.suppress(docker.errors.APIError):
             container.remove(force=True, v=True)
-
-
-def observed(raw: dict[str, Any]) -> Observed:
-    """A replica from the engine's list of containers."""
-    labels = {name.removeprefix(LABEL): value for name, value in raw["Labels"].items()}
-    published = [port["PublicPort"] for port in raw.get("Ports") or [] if is_ours(port)]
-    return Observed(
-        key=labels["key"],
-        deployment_id=labels["deployment"],
-        revision_id=labels["revision"],
-        digest=labels["digest"],
-        phase=PHASES.get(raw["State"], "starting") if published or raw["State"] != "running" else "starting",
-        url=f"http://127.0.0.1:{published[0]}" if published else None,
-        environment_key=labels.get("environment", ""),
-    )
-
-
-def is_ours(port: dict[str, Any]) -> bool:
-    """Whether a port of a container is the model server's, published on this machine."""
-    return f"{port['PrivatePort']}/{port['Type']}" == PORT and "PublicPort" in port
 
 
 def explanation(error: docker.errors.APIError) -> str:

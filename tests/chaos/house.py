@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,7 +25,6 @@ from luml_app.schemas.errors import LumlError
 from satellite.instance import instance_id
 from satellite.runtimes.containers import LABEL
 from tests.cast import MASTER_KEY, load_cast, populate
-from tests.embedded.running_up import free_port
 from tests.satellite.contract_server import until
 from tests.satellite.engine import BASE_IMAGE
 from tests.satellite.models import write_model
@@ -46,9 +46,15 @@ class Program:
             self.process = subprocess.Popen(self.command, env=self.environment, stdout=printed, stderr=printed)
 
     def kill(self) -> None:
+        """Raises AssertionError when it had ended already: that was nobody's doing but its own."""
         if self.process:
+            self.must_run()
             self.process.kill()
             self.process.wait(30)
+
+    def must_run(self) -> None:
+        code = self.process.poll() if self.process else None
+        assert code is None, f"{self.command} ended by itself with {code}: {self.log.read_text()[-1000:]}"
 
     def stop(self) -> None:
         if self.process and self.process.poll() is None:
@@ -59,22 +65,50 @@ class Program:
                 self.kill()
 
 
-class Installation:
-    """PostgreSQL, server and, where it has a `runtime`, a satellite with its gateway and replicas, below `folder`."""
+class Port:
+    """A port that is kept for one program while that is dead, too.
 
-    def __init__(self, folder: Path, runtime: str = "", engine: str = "") -> None:
+    Others would take it meanwhile: whoever asks for a free one, and whoever calls somebody, be it only this port. A
+    socket that is bound and does not listen keeps it, and stands in the way of nobody who may use an address again.
+    """
+
+    def __init__(self) -> None:
+        self.held = socket.socket()
+        self.held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.held.bind(("127.0.0.1", 0))
+        self.number: int = self.held.getsockname()[1]
+
+
+class Installation:
+    """PostgreSQL, server and, where it has a `runtime`, a satellite with its gateway and replicas, below `folder`.
+
+    `variables` are further settings of both, by the names of the environment.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        runtime: str = "",
+        engine: str = "",
+        ports: tuple[Port, Port] | None = None,
+        **variables: Any,
+    ) -> None:
         self.folder, self.engine = folder, engine
-        self.postgres = Postgres(folder / "pg", fast=True)
+        # Where it may be killed it must be durable: a fast one forgets what it has confirmed last.
+        self.postgres = Postgres(folder / "pg", fast=not runtime)
         self.url = self.postgres.start()
         self.database = Database(self.url, pool_size=3)
         migrate(self.database)
         populate(self.url)
         self.cast = load_cast(self.database)
-        port = free_port()
+        self.ports = ports or (Port(), Port())
+        port, gateway_port = (one.number for one in self.ports)
         self.address = f"http://127.0.0.1:{port}"
         home = folder / "home"
         server = {"LUML_HOME": home, "LUML_DATABASE_URL": self.url, "LUML_SECRET_KEYS": MASTER_KEY, "LUML_PORT": port}
-        self.server = Program(folder / "server.log", ["luml_app.cli", "serve", "--role", "api"], environment(**server))
+        self.server = Program(
+            folder / "server.log", ["luml_app.cli", "serve", "--role", "api"], environment(**{**server, **variables})
+        )
         self.server.start()
         self.client = Client(self.address, self.cast.alice.api_key)
         until(self.answers, 60, "the server")
@@ -84,9 +118,9 @@ class Installation:
         told = {
             "LUML_ADDRESS": self.address, "SATELLITE_TOKEN": self.made.api_key, "SATELLITE_DATA": self.data,
             "SATELLITE_RECONCILE_SECONDS": 1, "SATELLITE_LEASE_SECONDS": 3, "SATELLITE_RUNTIME": runtime,
-            "SATELLITE_BASE_IMAGE": BASE_IMAGE, "SATELLITE_PORT": free_port(), "DOCKER_HOST": engine,
+            "SATELLITE_BASE_IMAGE": BASE_IMAGE, "SATELLITE_PORT": gateway_port, "DOCKER_HOST": engine,
         }  # fmt: skip
-        self.satellite = Program(folder / "satellite.log", ["satellite"], environment(**told))
+        self.satellite = Program(folder / "satellite.log", ["satellite"], environment(**{**told, **variables}))
         if not runtime:
             return
         self.satellite.start()
@@ -99,6 +133,8 @@ class Installation:
         self.client.close()
         self.database.close()
         self.postgres.stop()
+        for port in self.ports:
+            port.held.close()
 
     def answers(self) -> bool:
         """Whether the server and its database do."""
@@ -167,6 +203,12 @@ class Installation:
         with self.database.read() as db:
             return db.execute(select(t.deployments).where(t.deployments.c.id == deployment_id)).one_or_none()
 
+    def was_deleted(self, deployment_id: Any) -> bool:
+        """Whether the satellite has confirmed that nothing is left of a deployment."""
+        gone = (t.events.c.object_id == deployment_id, t.events.c.action == "deployment.gone")
+        with self.database.read() as db:
+            return db.scalar(select(t.events.c.id).where(*gone)) is not None
+
     # What is made.
 
     def model(self, name: str, **facts: Any) -> Any:
@@ -175,12 +217,14 @@ class Installation:
 
     def is_right(self, handle: DeploymentHandle, replicas: int = 1) -> bool:
         """Whether one deployment is as it is wanted, with nothing left over and no job that hangs."""
+        self.server.must_run()
+        self.satellite.must_run()
         with contextlib.suppress(LumlError):
             row, jobs = self.row(handle.data.id), self.jobs(handle.data.id)
             if any(one.state not in SETTLED for one in jobs):
                 return False
             if row is None:
-                return not self.containers(handle.data.id)
+                return self.was_deleted(handle.data.id) and not self.containers(handle.data.id)
             done = row.observed_generation == row.generation and row.rollout is None and row.status == "active"
             return done and not row.error_message and len(self.containers(handle.data.id)) == replicas
         return False
@@ -205,9 +249,9 @@ def environment(**variables: Any) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def installed(folder: Path, runtime: str = "", engine: str = "") -> Iterator[Installation]:
+def installed(folder: Path, runtime: str = "", engine: str = "", **more: Any) -> Iterator[Installation]:
     """An installation for the time of the block."""
-    made = Installation(folder, runtime, engine)
+    made = Installation(folder, runtime, engine, **more)
     try:
         yield made
     finally:

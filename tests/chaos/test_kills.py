@@ -130,8 +130,8 @@ def test_a_kill_costs_time_only(
         kill(house, victim, handle, known)
         try:
             until(lambda: house.is_right(handle), SECONDS_TO_BE_RIGHT, "that all is right again")
-        except AssertionError:
-            pytest.fail(house.state(handle))
+        except AssertionError as error:
+            pytest.fail(f"{error}: {house.state(handle)}")
         after = calls.count()
         until(lambda: calls.count() > after + 20, 30, "further answers")
     if victim == "container" and moment is switched:

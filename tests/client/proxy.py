@@ -16,7 +16,8 @@ class Fault:
     """What happens to the next connection whose first request line fits `where`.
 
     `after` bytes have gone the way `direction` ("up" to the server, "down" to the client) the connection is cut, or
-    with `flip` the byte there is changed. With `answer` the server is not asked at all.
+    with `flip` the byte there is changed. With `answer` the server is not asked at all, with `held` not before that
+    many seconds.
     """
 
     where: str
@@ -24,6 +25,7 @@ class Fault:
     direction: str = "down"
     flip: bool = False
     answer: bytes = b""
+    held: float = 0.0
 
 
 class Proxy:
@@ -73,6 +75,8 @@ class Proxy:
             writer.close()
             await writer.wait_closed()
             return
+        if fault and fault.held:
+            await asyncio.sleep(fault.held)
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.target)
         head = re.sub(rb"(?i)\r\nconnection: [^\r]*", b"", head)[:-2] + b"Connection: close\r\n\r\n"
         up_writer.write(head)
@@ -85,7 +89,7 @@ class Proxy:
         finally:
             upward.cancel()
             up_writer.close()
-        if not fault or fault.flip:
+        if not fault or fault.flip or fault.held:
             writer.close()
             await writer.wait_closed()
 
@@ -96,7 +100,7 @@ class Proxy:
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault | None, way: str) -> str:
-    gone, mine = 0, fault is not None and fault.direction == way
+    gone, mine = 0, fault is not None and fault.direction == way and not fault.held
     while chunk := await reader.read(65536):
         if mine and fault and gone <= fault.after < gone + len(chunk):
             at = fault.after - gone

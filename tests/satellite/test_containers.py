@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 from satellite.model_server.environment import EnvironmentSpec
-from satellite.runtimes.containers import builder_container, replica_container
+from satellite.runtimes.containers import LABEL, builder_container, replica_container
+from satellite.runtimes.docker_observed import observed, shares_our_network
 from satellite.runtimes.image import build_context, image_tag, pip_settings
 from satellite.runtimes.interface import ReplicaSpec
 from satellite.settings import Limits
@@ -66,6 +68,32 @@ def test_a_replica_is_found_again_by_its_labels() -> None:
     assert labels["ai.luml.satellite"] == "sat"
     assert (labels["ai.luml.deployment"], labels["ai.luml.revision"]) == ("dep", "rev")
     assert CONTAINER["restart_policy"] == {"Name": "unless-stopped"}
+
+
+LISTED = {
+    "State": "running",
+    "Labels": {f"{LABEL}{name}": name for name in ("key", "deployment", "revision", "digest")},
+    "Ports": [{"IP": "127.0.0.1", "PrivatePort": 8080, "PublicPort": 32768, "Type": "tcp"}],
+    "NetworkSettings": {"Networks": {"bridge": {"Gateway": "172.17.0.1", "IPAddress": "172.17.0.5"}}},
+}
+
+
+def test_a_replica_behind_our_own_bridge_is_asked_past_the_engine() -> None:
+    assert observed(LISTED, {"127.0.0.1", "172.17.0.1"}).url == "http://172.17.0.5:8080"
+    assert observed(LISTED, {"127.0.0.1"}).url == "http://127.0.0.1:32768"
+    just_created = {
+        **LISTED,
+        "Ports": [],
+        "NetworkSettings": {"Networks": {"bridge": {"Gateway": "", "IPAddress": ""}}},
+    }
+    assert (observed(just_created, {""}).phase, observed(just_created, {""}).url) == ("starting", None)
+
+
+def test_bridges_of_a_virtual_machine_or_a_user_are_not_ours() -> None:
+    here = socket.gethostname()
+    assert shares_our_network({"Name": here, "SecurityOptions": ["name=seccomp,profile=default"]})
+    assert not shares_our_network({"Name": here, "SecurityOptions": ["name=rootless"]})
+    assert not shares_our_network({"Name": "docker-desktop", "SecurityOptions": None})
 
 
 def test_the_builder_is_handed_index_settings_and_certificates() -> None:
