@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from luml_app.client.http import AsyncClient, Client
     from luml_app.packaging import Experiment, read_artifact, save_dataset, save_model
     from luml_app.schemas.errors import LumlError
-    from luml_app.tracking import Run
+    from luml_app.tracking import Run, compare
 
 _HOMES = {
     "AsyncClient": "luml_app.client.http",
@@ -20,12 +20,23 @@ _HOMES = {
     "Experiment": "luml_app.packaging",
     "LumlError": "luml_app.schemas.errors",
     "Run": "luml_app.tracking",
+    "compare": "luml_app.tracking",
     "read_artifact": "luml_app.packaging",
     "save_dataset": "luml_app.packaging",
     "save_model": "luml_app.packaging",
 }
 
-__all__ = ["AsyncClient", "Client", "Experiment", "LumlError", "Run", "read_artifact", "save_dataset", "save_model"]
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Experiment",
+    "LumlError",
+    "Run",
+    "compare",
+    "read_artifact",
+    "save_dataset",
+    "save_model",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -32,6 +32,11 @@ def as_document(value: Any, indent: int | None = 1) -> bytes:
     return json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False).encode()
 
 
+def as_number(value: Any) -> float:
+    """A number of a document that `as_document` has written."""
+    return _NON_FINITE[value] if isinstance(value, str) else float(value)
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _finite(item) for name, item in value.items()}

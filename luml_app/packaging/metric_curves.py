@@ -49,7 +49,7 @@ def curve(
     else:
         asked |= {"first": low, "last": high, "width": (high - low) // buckets + 1}
         points = _thinned(database, asked)
-    return [step for step, _ in points], [math.nan if value is None else float(value) for _, value in points]
+    return [step for step, _ in points], [_number(value) for _, value in points]
 
 
 def metric_names(database: sqlite3.Connection) -> list[str]:
@@ -68,6 +68,11 @@ def all_curves(database: sqlite3.Connection, buckets: int = BUCKETS) -> dict[str
         (points,) = database.execute("SELECT count(*) FROM dynamic_metrics WHERE key = ?", (name,)).fetchone()
         found[name] = {"steps": steps, "values": values, "points": points}
     return {"schema_version": 1, "metrics": found}
+
+
+def _number(value: Any) -> float:
+    """NULL is NaN, which SQLite has no word for; what others have written that is no number at all is NaN, too."""
+    return float(value) if isinstance(value, int | float) else math.nan
 
 
 def _thinned(database: sqlite3.Connection, asked: dict[str, Any]) -> list[tuple[int, float | None]]:

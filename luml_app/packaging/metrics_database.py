@@ -123,14 +123,14 @@ def last_values(archive: Archive, member: str) -> tuple[dict[str, float], dict[s
         packed, database = Path(folder) / "exp.db.zip", Path(folder) / "exp.db"
         packed.write_bytes(archive.read(member, limit=_MAX_PACKED))
         try:
-            _unzip(packed, database)
+            unzip_database(packed, database)
             with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
                 return last_metrics(connection), logged_params(connection)
         except (zipfile.BadZipFile, sqlite3.Error, StopIteration, NotImplementedError, EOFError):
             return {}, {}
 
 
-def _unzip(packed: Path, database: Path) -> None:
+def unzip_database(packed: Path, database: Path) -> None:
     """Unpack the one file of the zip. Its declared size is not believed: the copy stops at the limit."""
     with zipfile.ZipFile(packed) as archive:
         member = next(info for info in archive.infolist() if not info.is_dir())

@@ -12,12 +12,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from luml_app.tracking.comparing import compare
     from luml_app.tracking.errors import TrackingError
     from luml_app.tracking.run import Run
 
-_HOMES = {"Run": "run", "TrackingError": "errors"}
+_HOMES = {"Run": "run", "TrackingError": "errors", "compare": "comparing"}
 
-__all__ = ["Run", "TrackingError"]
+__all__ = ["Run", "TrackingError", "compare"]
 
 
 def __getattr__(name: str) -> Any:

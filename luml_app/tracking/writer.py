@@ -1,10 +1,10 @@
 """The thread that writes what a run logs.
 
-Whoever logs puts rows into memory, which takes a microsecond, and goes on. Every tenth of a second the thread writes
-what has come together in one transaction: that is as much as a killed process can lose. What cannot be written, because
-the disk is full or somebody holds the file, is kept and tried again. When there is no room for more in memory, whoever
-logs waits a while for the disk; if that does not help, what is logged is given up and counted, so that a broken disk
-ends no training.
+Whoever logs puts rows into memory, which takes a microsecond for each, and goes on. Every tenth of a second the thread
+writes what has come together in one transaction: that is as much as a killed process can lose. What cannot be written,
+because the disk is full or somebody holds the file, is kept and tried again. When there is no room for more in memory,
+whoever logs waits a while for the disk; if that does not help, what is logged is given up and counted, so that a broken
+disk ends no training.
 """
 
 from __future__ import annotations

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,7 @@ from luml_app.client.http import Client
 from luml_app.client.orbits import OrbitHandle
 from luml_app.client.runs import sync
 from luml_app.packaging import read_artifact
+from luml_app.schemas.errors import Conflict
 from luml_app.tracking.errors import TrackingWarning
 from luml_app.tracking.folders import folder_of
 from tests.client.proxy import Proxy
@@ -69,6 +71,36 @@ def test_a_run_is_sent_at_its_end_with_the_models_it_made(
     (child,) = orbit.artifacts(filter=f'params.parent_run_id = "{run.id}"')
     assert (child.name, child.params["run_id"]) == ("fold", fold.id)
     assert not list((run.path / "models").iterdir()), "what is stored takes no room here"
+
+
+def test_what_a_stored_run_has_recorded_is_read_in_parts(orbit: OrbitHandle, make_file: Callable[..., Path]) -> None:
+    with orbit.run("long", **QUIET) as run:
+        for step in range(3000):
+            run.log({"loss": float(step % 100), "odd": [math.nan, math.inf, 1.0][step % 3]})
+        run.attach(b"points", "plots/roc.txt")
+    stored = orbit.artifact("long")
+    steps, values = stored.curves()["loss"]
+    assert (max(values), min(values)) == (99.0, 0.0) and 500 <= len(steps) <= 1000
+    assert {str(value) for value in stored.curves()["odd"][1]} == {"nan", "inf", "1.0"}
+    assert stored.curve("loss", first=2099, last=2101) == ([2099, 2100, 2101], [99.0, 0.0, 1.0])
+    assert stored.attachment("plots/roc.txt") == b"points"
+    with pytest.raises(Conflict, match=r"no attachment 'x'. It has: 'plots/roc.txt'"):
+        stored.attachment("x")
+    with pytest.raises(Conflict, match="is a dataset"):
+        orbit.upload(make_file()).curves()
+
+
+def test_runs_beside_each_other(orbit: OrbitHandle) -> None:
+    with orbit.run("one", **QUIET) as one, orbit.run("two", **QUIET) as two:
+        one.log({"auc": 0.5}, params={"depth": 3, "kind": "gbm", "sizes": [1]})
+        two.log({"auc": math.nan, "f1": 1.0}, params={"depth": 3, "kind": "rf", "sizes": [1]})
+    stored = orbit.artifact("two")
+    table = luml.compare([one, stored])
+    assert list(table.index) == [one.id, str(stored.id)] and table["name"].tolist() == ["one", "two"]
+    assert table.loc[one.id, "params.kind"] == "gbm" and math.isnan(table.loc[str(stored.id), "metrics.auc"])
+    few = luml.compare(orbit.artifacts(types=["experiment"]), differing=True)
+    assert list(few.columns) == ["name", "params.kind", "params.run_id", "metrics.auc", "metrics.f1"]
+    assert luml.compare([]).empty
 
 
 def test_a_resumed_run_takes_the_place_of_what_was_sent(orbit: OrbitHandle) -> None:
