@@ -24,6 +24,7 @@ from luml_app.schemas.logs import LogLine, RequestRecord
 from luml_app.schemas.permissions import Permission
 
 if TYPE_CHECKING:
+    from luml_app.client.objects import ArtifactHandle
     from luml_app.client.orbits import OrbitHandle
     from luml_app.client.organizations import OrganizationHandle
 
@@ -69,6 +70,14 @@ class Client(Api):
         """
         place = place_of(self.orbit(where) if is_name(where) else where)
         return self.permissions.check(permission=permission, **place)
+
+    def artifact(self, address: str | UUID) -> ArtifactHandle:
+        """The artifact at an address such as ``luml://orbit/collection/name`` or ``luml://orbit/track@production``, or
+        with an id. Raises NotFound, which lists what there is.
+        """
+        from luml_app.client.addresses import find_artifact
+
+        return find_artifact(self, address)
 
     def organization(self, name: str | UUID | None = None) -> OrganizationHandle:
         """The organization of this name or id; without one, the only one. Raises NotFound, which lists them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -29,12 +29,14 @@ class Fault:
 
 
 class Proxy:
-    """Listens on a free port and forwards to `target`. `requests` are the request lines that began connections."""
+    """Listens on a free port and forwards to `target`. `requests` are the request lines that began connections, `down`
+    the bytes that have gone to the client."""
 
     def __init__(self, target: int) -> None:
         self.target = target
         self.faults: deque[Fault] = deque()
         self.requests: list[str] = []
+        self.down = 0
         self._thread = LoopThread("proxy")
         self._server = self._thread.run(asyncio.start_server(self._serve, "127.0.0.1", 0))
         self.port: int = self._server.sockets[0].getsockname()[1]
@@ -80,12 +82,14 @@ class Proxy:
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.target)
         head = re.sub(rb"(?i)\r\nconnection: [^\r]*", b"", head)[:-2] + b"Connection: close\r\n\r\n"
         up_writer.write(head)
-        upward = asyncio.create_task(_pump(reader, up_writer, fault, "up"))
+        gone: Counter[str] = Counter()
+        upward = asyncio.create_task(_pump(reader, up_writer, fault, "up", gone))
         try:
-            done = asyncio.create_task(_pump(up_reader, writer, fault, "down"))
+            done = asyncio.create_task(_pump(up_reader, writer, fault, "down", gone))
             await asyncio.wait({upward, done}, return_when=asyncio.FIRST_COMPLETED)
             if not (upward.done() and upward.result() == "cut"):
                 await done
+            self.down += gone["down"]
         finally:
             upward.cancel()
             up_writer.close()
@@ -99,7 +103,9 @@ class Proxy:
         return None
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault | None, way: str) -> str:
+async def _pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault | None, way: str, sent: Counter[str]
+) -> str:
     gone, mine = 0, fault is not None and fault.direction == way and not fault.held
     while chunk := await reader.read(65536):
         if mine and fault and gone <= fault.after < gone + len(chunk):
@@ -111,6 +117,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, faul
                 await writer.drain()
                 return "cut"
         gone += len(chunk)
+        sent[way] = gone
         writer.write(chunk)
         await writer.drain()
     return "end"
