@@ -16,6 +16,7 @@ from luml_app.client.inference import compute, predictions, request_of_sample
 from luml_app.client.logs import Chosen
 from luml_app.client.progress import bytes_bar, waiting
 from luml_app.client.recordings import Recordings
+from luml_app.client.tables import Tables
 from luml_app.client.transfers import download
 from luml_app.schemas.artifacts import Artifact
 from luml_app.schemas.collections import Collection
@@ -37,7 +38,7 @@ class DeploymentFailed(LumlError):  # noqa: N818
     code = "deployment_failed"
 
 
-class ArtifactHandle(Recordings):
+class ArtifactHandle(Recordings, Tables):
     """A stored model, dataset or experiment. `data` is the artifact as it was read."""
 
     def __init__(self, orbit: OrbitHandle, data: Artifact) -> None:

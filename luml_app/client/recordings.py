@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from luml_app.client.transfers import read_range
+from luml_app.client.transfers import read_member
 from luml_app.schemas.errors import Conflict
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Recordings:
 
         artifact = _experiment(self)
         if CURVES in artifact.data.file_index:
-            found = parse_json(_member(artifact, CURVES), CURVES)["metrics"]
+            found = parse_json(read_member(artifact, CURVES), CURVES)["metrics"]
         else:
             found = _asked(artifact, all_curves)["metrics"]
         return {name: (one["steps"], [as_number(value) for value in one["values"]]) for name, one in found.items()}
@@ -58,15 +58,15 @@ class Recordings:
 
         artifact = _experiment(self)
         known = "attachments.index.json"
-        index = parse_json(_member(artifact, known), known) if known in artifact.data.file_index else {}
+        index = parse_json(read_member(artifact, known), known) if known in artifact.data.file_index else {}
         if name not in index:
             names = ", ".join(repr(one) for one in sorted(index)[:10]) or "none"
             raise Conflict(f"The run has no attachment {name!r}. It has: {names}.")
         offset, size = index[name]
-        outer, room = artifact.data.file_index["attachments.tar"]
+        _, room = artifact.data.file_index["attachments.tar"]
         if not 0 <= offset <= offset + size <= room:
             raise Conflict(f"The place of the attachment {name!r} is outside of its archive.")
-        return _range(artifact, outer + offset, size)
+        return read_member(artifact, "attachments.tar", offset, size)
 
 
 def _experiment(part: Recordings) -> ArtifactHandle:
@@ -76,30 +76,18 @@ def _experiment(part: Recordings) -> ArtifactHandle:
     return artifact
 
 
-def _member(artifact: ArtifactHandle, name: str) -> bytes:
-    offset, size = artifact.data.file_index[name]
-    return _range(artifact, offset, size)
-
-
-def _range(artifact: ArtifactHandle, offset: int, size: int) -> bytes:
-    client = artifact.orbit.client
-    if not size:
-        return b""
-    return read_range(client.direct, client.artifacts.download_url(*artifact.ids).url, offset, size)
-
-
 def _asked(artifact: ArtifactHandle, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
     """What a question to the run's database gives. It is fetched in pieces, and forgotten after that."""
     from luml_app.packaging.metrics_database import unzip_database
 
     if _DATABASE not in artifact.data.file_index:
         raise Conflict(f"The file of {artifact.data.name!r} has no {_DATABASE}, in which metrics are kept.")
-    offset, size = artifact.data.file_index[_DATABASE]
+    _, size = artifact.data.file_index[_DATABASE]
     with tempfile.TemporaryDirectory(prefix="luml-") as scratch:
         packed, database = Path(scratch) / _DATABASE, Path(scratch) / "exp.db"
         with packed.open("wb") as file:
-            for start in range(offset, offset + size, _PIECE):
-                file.write(_range(artifact, start, min(_PIECE, offset + size - start)))
+            for start in range(0, size, _PIECE):
+                file.write(read_member(artifact, _DATABASE, start, min(_PIECE, size - start)))
         unzip_database(packed, database)
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
             return question(connection)

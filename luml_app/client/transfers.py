@@ -26,6 +26,7 @@ from luml_app.schemas.errors import LumlError, Unavailable
 
 if TYPE_CHECKING:
     from luml_app.client.http import Client
+    from luml_app.client.objects import ArtifactHandle
 
 PIECE = 2**20
 TRIES = 5
@@ -82,6 +83,16 @@ def read_range(http: httpx.Client, url: str, offset: int, size: int) -> bytes:
     if len(content) != size:
         raise TransferError(f"The bucket gave {len(content)} bytes instead of {size}.")
     return content
+
+
+def read_member(artifact: ArtifactHandle, name: str, start: int = 0, size: int | None = None) -> bytes:
+    """Bytes of a member of an artifact's file: all of them, or `size` bytes from `start` on. Raises TransferError."""
+    offset, whole = artifact.data.file_index[name]
+    size = whole - start if size is None else size
+    if not size:
+        return b""
+    client = artifact.orbit.client
+    return read_range(client.direct, client.artifacts.download_url(*artifact.ids).url, offset + start, size)
 
 
 def _fetch(http: httpx.Client, url: str, file: BinaryIO, progress: Progress) -> None:

@@ -1,27 +1,35 @@
-"""Tabular datasets become one ``.tar`` with Parquet chunks, true counts and a schema."""
+"""Tabular datasets become one ``.tar`` with Parquet chunks, true counts, a schema and statistics of each column."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import msgspec
 
 from luml_app.packaging import metadata
 from luml_app.packaging.archive import ArchiveWriter, replacing
 from luml_app.packaging.artifact import SavedArtifact
-from luml_app.packaging.errors import MissingPackageError, PackagingError
-
-if TYPE_CHECKING:
-    import pandas as pd
+from luml_app.packaging.column_statistics import STATISTICS, ColumnStatistics
+from luml_app.packaging.errors import PackagingError
+from luml_app.packaging.tables import Pieces, splits_of
 
 _SUBSET = "default"
 _FORMAT = "parquet"
 
 
+class _Written(msgspec.Struct):
+    """One split, written into files: the rows of each, and what its columns look like."""
+
+    types: list[tuple[str, str]]
+    rows: list[int] = []
+    statistics: dict[str, ColumnStatistics] = {}
+
+
 def save_dataset(
-    data: pd.DataFrame | Mapping[str, pd.DataFrame],
+    data: Any,
     path: str | Path,
     *,
     name: str | None = None,
@@ -32,24 +40,26 @@ def save_dataset(
     metrics: Mapping[str, float] | None = None,
     chunk_rows: int = 100_000,
 ) -> SavedArtifact:
-    """Store a DataFrame, or one per split (``{"train": …, "test": …}``), as a dataset.
+    """Store a table, or one per split (``{"train": …, "test": …}``), as a dataset.
 
-    A lone DataFrame becomes the split ``train``. Chunks hold at most `chunk_rows` rows; an empty split has one chunk
-    without rows, so that its columns survive. The index is stored only where it has a name. `units` and
-    `descriptions` say more about columns; `metrics` are numbers to sort and filter by.
+    A table is a DataFrame of pandas or Polars, a table of Arrow, a dataset of Hugging Face (or a dict of them), or a
+    file or folder of Parquet, CSV or Arrow, which is read piece by piece; the folders in a folder are splits. A lone
+    table becomes the split ``train``. Chunks hold at most `chunk_rows` rows; an empty split has one chunk without rows,
+    so that its columns survive. The index of pandas is stored only where it has a name. `units` and `descriptions` say
+    more about columns; `metrics` are numbers to sort and filter by.
     Raises `PackagingError` when something cannot be stored, and leaves nothing at `path` then.
     """
-    _require_pyarrow()
     if chunk_rows < 1:
         raise PackagingError(f"chunk_rows is {chunk_rows}; it must be at least 1.")
-    path = Path(path)
     numbers = metadata.checked_metrics(metrics)
-    splits = {split: _checked_frame(split, frame) for split, frame in _splits(data).items()}
-    manifest = _manifest(splits, chunk_rows, {"name": name, "description": description, "version": version})
-    manifest["payload"]["schema"] = _schema(splits, units or {}, descriptions or {})
-    manifest["payload"]["metrics"] = numbers
-    with replacing(path) as temporary:
-        writer = _write(temporary, manifest, splits, chunk_rows)
+    splits = {split: Pieces(split, table, chunk_rows) for split, table in splits_of(data).items()}
+    _check_columns(splits, {*(units or {}), *(descriptions or {})})
+    with tempfile.TemporaryDirectory(prefix="luml_dataset_") as folder, replacing(path := Path(path)) as temporary:
+        written = {split: _write_chunks(pieces, Path(folder)) for split, pieces in splits.items()}
+        manifest = _manifest(written, {"name": name, "description": description, "version": version})
+        manifest["payload"]["schema"] = _schema(written, units or {}, descriptions or {})
+        manifest["payload"]["metrics"] = numbers
+        writer = _pack(temporary, manifest, written, Path(folder))
     return SavedArtifact(
         path=path,
         manifest=manifest,
@@ -61,35 +71,31 @@ def save_dataset(
     )
 
 
-def _require_pyarrow() -> None:
-    if find_spec("pyarrow") is None or find_spec("pandas") is None:
-        raise MissingPackageError("Storing datasets needs pandas and pyarrow: pip install pandas pyarrow.")
+def _check_columns(splits: dict[str, Pieces], described: set[str]) -> None:
+    unknown = sorted(described.difference(*(pieces.names for pieces in splits.values())))
+    if unknown:
+        raise PackagingError(f"units or descriptions name the column {unknown[0]!r}, which the data does not have.")
 
 
-def _splits(data: Any) -> dict[str, Any]:
-    splits = dict(data) if isinstance(data, Mapping) else {"train": data}
-    if not splits:
-        raise PackagingError("The dataset has no splits; give at least one, such as {'train': frame}.")
-    for split in splits:
-        if not isinstance(split, str) or not split.replace("_", "").replace("-", "").isalnum():
-            raise PackagingError(f"The split name {split!r} may only have letters, digits, '-' and '_'.")
-    return splits
+def _write_chunks(pieces: Pieces, folder: Path) -> _Written:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    written = _Written(pieces.types, [], {name: ColumnStatistics() for name in pieces.names})
+    for table in pieces:
+        target = folder / _chunk_name(pieces.split, len(written.rows))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            pq.write_table(table, target)
+        except pa.ArrowException as error:
+            raise PackagingError(f"Split {pieces.split!r} cannot be stored as Parquet: {error}.") from error
+        for name, statistics in written.statistics.items():
+            statistics.add(table.column(name))
+        written.rows.append(table.num_rows)
+    return written
 
 
-def _checked_frame(split: str, frame: Any) -> pd.DataFrame:
-    import pandas as pd
-
-    if not isinstance(frame, pd.DataFrame):
-        raise PackagingError(f"Split {split!r} is a {type(frame).__name__}; it must be a pandas DataFrame.")
-    named = frame.reset_index() if any(level is not None for level in frame.index.names) else frame
-    labels = [str(label) for label in named.columns]
-    repeated = sorted({label for label in labels if labels.count(label) > 1})
-    if repeated:
-        raise PackagingError(f"Split {split!r} has several columns named {repeated[0]!r}; names must be unique.")
-    return named.set_axis(labels, axis=1)
-
-
-def _manifest(splits: dict[str, pd.DataFrame], chunk_rows: int, labels: dict[str, str | None]) -> dict[str, Any]:
+def _manifest(written: dict[str, _Written], labels: dict[str, str | None]) -> dict[str, Any]:
     return {
         "artifact_type": "dataset",
         "variant": "tabular",
@@ -98,28 +104,21 @@ def _manifest(splits: dict[str, pd.DataFrame], chunk_rows: int, labels: dict[str
         "producer_version": metadata.producer_version(),
         "producer_tags": [],
         "payload": {
-            "subsets": {
-                _SUBSET: {"splits": {split: _describe(split, frame, chunk_rows) for split, frame in splits.items()}}
-            },
-            "total_rows": sum(len(frame) for frame in splits.values()),
+            "subsets": {_SUBSET: {"splits": {split: _describe(split, one.rows) for split, one in written.items()}}},
+            "total_rows": sum(sum(one.rows) for one in written.values()),
             "file_format": _FORMAT,
         },
     }
 
 
-def _describe(split: str, frame: pd.DataFrame, chunk_rows: int) -> dict[str, Any]:
-    rows = [min(chunk_rows, len(frame) - start) for start in _starts(frame, chunk_rows)]
+def _describe(split: str, rows: list[int]) -> dict[str, Any]:
     return {
         "file_format": _FORMAT,
-        "num_rows": len(frame),
+        "num_rows": sum(rows),
         "num_chunks": len(rows),
         "chunk_files": [_chunk_name(split, number) for number in range(len(rows))],
         "chunk_rows": rows,
     }
-
-
-def _starts(frame: pd.DataFrame, chunk_rows: int) -> range:
-    return range(0, max(len(frame), 1), chunk_rows)
 
 
 def _chunk_name(split: str, number: int) -> str:
@@ -127,46 +126,31 @@ def _chunk_name(split: str, number: int) -> str:
 
 
 def _schema(
-    splits: dict[str, pd.DataFrame], units: Mapping[str, str], descriptions: Mapping[str, str]
+    written: dict[str, _Written], units: Mapping[str, str], descriptions: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """Every column of any split, with the type of the first split that has it."""
-    columns = list(dict.fromkeys(column for frame in splits.values() for column in frame.columns))
-    unknown = sorted({*units, *descriptions}.difference(columns))
-    if unknown:
-        raise PackagingError(f"units or descriptions name the column {unknown[0]!r}, which the data does not have.")
+    types: dict[str, str] = {}
+    for one in written.values():
+        types = dict(one.types) | types
+    order = dict.fromkeys(name for one in written.values() for name, _ in one.types)
     return [
-        _describe_column(column, [frame[column] for frame in splits.values() if column in frame.columns])
-        | {"unit": units.get(column), "description": descriptions.get(column)}
-        for column in columns
+        {
+            "column": name,
+            "type": types[name],
+            "nullable": any(one.statistics[name].missing for one in written.values() if name in one.statistics),
+            "unit": units.get(name),
+            "description": descriptions.get(name),
+        }
+        for name in order
     ]
 
 
-def _describe_column(column: str, values: list[pd.Series[Any]]) -> dict[str, Any]:
-    nullable = any(bool(part.isna().any()) for part in values)
-    return {"column": column, "type": str(values[0].dtype), "nullable": nullable}
-
-
-def _write(path: Path, manifest: dict[str, Any], splits: dict[str, pd.DataFrame], chunk_rows: int) -> ArchiveWriter:
-    with (
-        tempfile.TemporaryDirectory(prefix="luml_dataset_") as folder,
-        path.open("wb") as stream,
-        ArchiveWriter(stream) as writer,
-    ):
+def _pack(target: Path, manifest: dict[str, Any], written: dict[str, _Written], folder: Path) -> ArchiveWriter:
+    found = {split: {name: one.document() for name, one in w.statistics.items()} for split, w in written.items()}
+    with target.open("wb") as stream, ArchiveWriter(stream) as writer:
         writer.add("manifest.json", metadata.as_document(manifest))
-        for split, frame in splits.items():
-            for number, start in enumerate(_starts(frame, chunk_rows)):
-                chunk = Path(folder) / "chunk"
-                _write_chunk(split, frame.iloc[start : start + chunk_rows], chunk)
-                writer.add(_chunk_name(split, number), chunk)
+        writer.add(STATISTICS, metadata.as_document({"schema_version": 1, "splits": found}, indent=None))
+        for split, one in written.items():
+            for number in range(len(one.rows)):
+                writer.add(_chunk_name(split, number), folder / _chunk_name(split, number))
     return writer
-
-
-def _write_chunk(split: str, frame: pd.DataFrame, target: Path) -> None:
-    import pyarrow as pa
-
-    try:
-        frame.to_parquet(target, engine="pyarrow", index=False)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise PackagingError(
-            f"Split {split!r} cannot be stored as Parquet: {error}. Give every column one type of values."
-        ) from error

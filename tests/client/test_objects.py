@@ -156,11 +156,22 @@ def test_artifacts_by_what_is_known_of_them(orbit: OrbitHandle, make_file: MakeF
 def test_datasets_and_experiments(orbit: OrbitHandle, customers: pd.DataFrame, tmp_path: Path) -> None:
     dataset = orbit.log_dataset({"train": customers, "test": customers.head(1)}, "customers")
     assert dataset.data.manifest["payload"]["total_rows"] == 5
+    pd.testing.assert_frame_equal(dataset.to_pandas("train"), customers)
+    assert dataset.to_pandas("test", columns=["age"]).to_dict("list") == {"age": [20]}
+    assert dataset.column_statistics("train")["age"]["mean"] == 35
+    with pytest.raises(PackagingError, match="Say which split"):
+        dataset.to_pandas()
+    later = orbit.log_dataset(customers.assign(age=customers["age"] + 10, new=1), "customers")
+    changes = dataset.changes_to(later)
+    assert (changes.added, changes.rows) == (["new"], {"train": (4, 4), "test": (1, None)})
+    assert [change.column for change in changes.columns] == ["age"]
     with luml.Experiment("run", tmp_path) as experiment:
         experiment.log_metrics({"loss": 0.25})
         experiment.log_params({"depth": 3})
         run = orbit.log_experiment(experiment)
     assert (run.data.type, run.data.extra_values["loss"]) == ("experiment", 0.25)
+    with pytest.raises(Conflict, match="only datasets have rows"):
+        run.to_pandas()
     assert [one.id for one in orbit.artifacts(filter="params.depth = 3")] == [run.id]
     assert sha256(run.download(tmp_path)) == run.data.file_hash
 
