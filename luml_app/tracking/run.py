@@ -10,7 +10,7 @@ import traceback
 import uuid
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
@@ -23,13 +23,15 @@ from luml_app.schemas.errors import LumlError
 from luml_app.tracking.destination import Destination, send
 from luml_app.tracking.ending import end_at_exit, how_it_ended
 from luml_app.tracking.errors import TrackingError, TrackingWarning
+from luml_app.tracking.evaluations import Evaluations
 from luml_app.tracking.folders import Record, RunFolder, Status, folder_of, now
 from luml_app.tracking.observer import Observer
 from luml_app.tracking.rendering import rendered
 from luml_app.tracking.settings import is_offline, runs_folder
+from luml_app.tracking.spans import RunSpanExporter
 from luml_app.tracking.surroundings import executed_cells, notebook_cells
 from luml_app.tracking.values import points
-from luml_app.tracking.writer import Writer
+from luml_app.tracking.writer import Statement, Writer
 
 Answer = TypeVar("Answer")
 
@@ -39,7 +41,7 @@ _FORGET = "DELETE FROM attachments WHERE name = ?"
 _ATTACHED = "INSERT INTO attachments (name, file_path, size) VALUES (?, ?, ?)"
 
 
-class Run:
+class Run(Evaluations):
     """A training run. What it logs is on the local disk within a tenth of a second, and never waits for it.
 
     Usable by all threads, by forked processes, and by processes that get it as an argument. As a context manager it
@@ -155,7 +157,7 @@ class Run:
         """Log what the run is made with; a later value takes the place of an earlier one."""
         self._check_open()
         rows = [(str(key), *as_param(str(key), value)) for key, value in params.items()]
-        self._writer.execute(*((_PARAM, row) for row in rows))
+        self.execute(*((_PARAM, row) for row in rows))
 
     def attach(self, thing: Any, name: str | None = None) -> None:
         """Keep a file, bytes, a figure, a table, a picture, or what JSON can hold, under `name`; it may have slashes.
@@ -166,7 +168,39 @@ class Run:
         self._check_open()
         name, content = rendered(thing, name)
         size = store_attachment(self.path, name, content)
-        self._writer.execute((_FORGET, (name,)), (_ATTACHED, (name, name, size)))
+        self.execute((_FORGET, (name,)), (_ATTACHED, (name, name, size)))
+
+    def execute(self, *statements: Statement) -> None:
+        """Have statements executed soon, in this order, all of them or none. Raises `TrackingError` after the end."""
+        self._check_open()
+        self._writer.execute(*statements)
+
+    def watch(self, estimator: Any) -> AbstractContextManager[Any]:
+        """Log what `estimator.fit` does, in a ``with`` block: parameters, seconds, what it keeps of its iterations.
+
+        For estimators of scikit-learn (searches with their best parameters and all results), and those of XGBoost and
+        LightGBM, whose metrics of evaluation sets are logged while they train. Only this one object is changed, and
+        only in the block.
+        """
+        from luml_app.tracking.autologging import watching
+
+        return watching(self, estimator)
+
+    def xgboost_callback(self) -> Any:
+        """A callback for ``xgboost.train`` and ``cv``, which logs every metric of every evaluation set."""
+        from luml_app.tracking.autologging import xgboost_callback
+
+        return xgboost_callback(self)
+
+    def lightgbm_callback(self) -> Callable[[Any], None]:
+        """A callback for ``lightgbm.train`` and ``cv``, which logs every metric of every evaluation set."""
+        from luml_app.tracking.autologging import lightgbm_callback
+
+        return lightgbm_callback(self)
+
+    def span_exporter(self) -> RunSpanExporter:
+        """An exporter of OpenTelemetry, for ``BatchSpanProcessor(run.span_exporter())``: spans are kept as traces."""
+        return RunSpanExporter(self)
 
     def log_model(self, model: Any, name: str | None = None, **options: Any) -> Any:
         """Package a model that this run has made, check that it loads elsewhere, and store it in the orbit.

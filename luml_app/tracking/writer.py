@@ -23,7 +23,7 @@ from luml_app.tracking.errors import TrackingError, TrackingWarning
 
 Point = tuple[str, float, int | None, float]
 """Metric, value, step (None: the one after the last) and the time in seconds since 1970."""
-Statement = tuple[str, tuple[object, ...]]
+Statement = tuple[str, tuple[object, ...] | dict[str, object]]
 
 COMMIT_SECONDS = 0.1
 CAPACITY = 200_000
