@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-slow check format generate constraints clean
+.PHONY: help up test test-slow frameworks check format generate constraints clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1  @/p' Makefile | awk -F @ '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -20,6 +20,9 @@ test: $(VENV)/.dev ## install, then run the tests (ARGS="tests/storage -k ranges
 
 test-slow: $(VENV)/.dev ## run the long tests: chaos and benchmarks
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+frameworks: $(VENV)/.dev ## install the libraries of which models are stored, for their tests
+	@$(BIN)/python -m pip install --quiet --editable '.[dev,frameworks]' --constraint constraints.txt
 
 check: $(VENV)/.dev ## style, types, import rules, generated files
 	$(BIN)/ruff check .
@@ -38,7 +41,7 @@ generate: $(VENV)/.dev ## write the generated files again: the typed clients, th
 	$(BIN)/python -m luml_app.web.reference
 
 constraints: $(VENV)/.dev ## pin what is installed now: run it after the tests have passed
-	$(BIN)/pip freeze --exclude-editable | grep -E '^[A-Za-z0-9._-]+==' > constraints.txt
+	$(BIN)/pip freeze --exclude-editable | grep -E '^[A-Za-z0-9._-]+==' | sed 's/+.*//' > constraints.txt
 	@touch $(VENV)/.all $(VENV)/.dev
 
 clean: ## remove the environment and the caches

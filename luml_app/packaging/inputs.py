@@ -47,6 +47,14 @@ class Inputs(msgspec.Struct, frozen=True):
         return self.container, *(entry["name"] for entry in self.manifest)
 
 
+def plain_sample(sample: Any) -> Any:
+    """A sample of tensors as one of NumPy arrays; anything else as it is."""
+    if isinstance(sample, dict):
+        return {name: plain_sample(value) for name, value in sample.items()}
+    is_tensor = type(sample).__name__ in ("Tensor", "Parameter") and type(sample).__module__.startswith("torch")
+    return sample.detach().cpu().numpy() if is_tensor else sample
+
+
 def first_rows(sample: Any, rows: int) -> Any:
     """The first rows of a sample, in its own container. A mapping is cut where its values are arrays or lists."""
     if isinstance(sample, dict):
@@ -66,8 +74,18 @@ def describe(sample: Any) -> Inputs:
     return Inputs(container, [spec for spec, _ in described], [entry for _, entry in described], _dtypes(described))
 
 
+def describe_json(sample: Any) -> Inputs:
+    """The inputs of a model that takes a mapping of JSON values, none of which has rows. Raises `SampleError`."""
+    if not isinstance(sample, dict) or not sample:
+        raise SampleError(f"The sample of this model is a mapping of what it takes, not a {type(sample).__name__}.")
+    described = [_describe_json(_input_name(name), value) for name, value in sample.items()]
+    return Inputs("json", [spec for spec, _ in described], [entry for _, entry in described], _dtypes(described))
+
+
 def request(sample: Any, inputs: Inputs) -> dict[str, Any]:
     """The sample as the ``inputs`` of a compute request, in values that JSON knows."""
+    if inputs.container == "json":
+        return dict(sample)
     if inputs.container in ("frame", "series"):
         frame = sample.to_frame() if inputs.container == "series" else sample
         return {
@@ -200,7 +218,7 @@ def _missing_mark(column: pd.Series[Any]) -> str:
 
 
 def _describe_value(name: str, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    if not _is_array_like(value):
+    if not _is_array_like(value) or _holds_mappings(value):
         return _describe_json(name, value)
     import numpy as np
 
@@ -241,7 +259,7 @@ def _array_kind(name: str, array: Any) -> tuple[str, str]:
 
 
 def _describe_json(name: str, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    types = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object"}
+    types = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
     if type(value) not in types:
         raise SampleError(
             f"Input {name!r} of the sample is a {type(value).__name__}; use numbers, strings, booleans, dicts, "
@@ -308,6 +326,10 @@ def _is_missing(value: Any) -> bool:
         or type(value).__name__ in ("NAType", "NaTType")
         or (isinstance(value, float) and math.isnan(value))
     )
+
+
+def _holds_mappings(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(one, dict) for one in value)
 
 
 def _is_array_like(value: Any) -> bool:

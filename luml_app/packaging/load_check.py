@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,18 @@ class Loaded(msgspec.Struct, frozen=True):
     modules: dict[str, str]
 
 
-def load_and_predict(model: Path, inputs: dict[str, Any]) -> Loaded:
+def load_and_predict(
+    model: Path, inputs: dict[str, Any], needed: Iterable[str] = (), barred: Iterable[str] = ()
+) -> Loaded:
     """Load `model` in a fresh interpreter that sees neither the current folder nor the author's modules, and predict.
 
+    `needed` are modules to tell of even if fnnx itself has imported them; `barred` modules are hidden from the model.
     Raises `LoadCheckError` with the last line of the traceback when that fails.
     """
     with tempfile.TemporaryDirectory(prefix="luml_check_") as folder:
         answer = Path(folder) / "answer.json"
         request = Path(folder) / "request.json"
-        request.write_text(json.dumps(inputs))
+        request.write_text(json.dumps({"inputs": inputs, "needed": sorted(needed), "barred": sorted(barred)}))
         # -I leaves out PYTHONPATH, the current folder and the user's own site-packages.
         command = [sys.executable, "-I", str(_CHILD), str(model.absolute()), str(request), str(answer)]
         finished = _run(command, folder)
@@ -49,9 +53,9 @@ def load_and_predict(model: Path, inputs: dict[str, Any]) -> Loaded:
 
 
 def _remedy(error: str) -> str:
-    """What to do about the two ways in which a pickle misses what only its author has."""
+    """What to do about code that is found by names which no import statement has, so that it was not taken along."""
     if error.startswith("ModuleNotFoundError") or "__main__" in error:
-        return f"A pickled model carries no code of yours: install that as a package in a released version. {_REMEDY}"
+        return f"Import it by a statement, so that it goes along, or install that as a package. {_REMEDY}"
     return _REMEDY
 
 

@@ -15,14 +15,17 @@ from luml_app.packaging.archive import ArchiveWriter, replacing
 from luml_app.packaging.artifact import SavedArtifact
 from luml_app.packaging.environment import declared_pins, environment, pins_of_modules
 from luml_app.packaging.errors import LoadCheckError, MissingPackageError, PackagingError, SampleError
-from luml_app.packaging.inputs import Inputs, describe, first_rows, request
+from luml_app.packaging.flavours import flavour_of
+from luml_app.packaging.inputs import Inputs, describe, describe_json, first_rows, plain_sample, request
 from luml_app.packaging.load_check import first_difference, load_and_predict
 from luml_app.packaging.outputs import as_json, describe_outputs
-from luml_app.packaging.recipes import Recipe, recipe_for
+from luml_app.packaging.recipe import SAVED_MODEL, Recipe
 
 # More rows than this prove little and make the check slow.
 _CHECKED_ROWS = 1000
 _EXAMPLE_ROWS = 5
+# What the stored code imports it by; see `pyfuncs/saved_model.py`, which cannot be imported without numpy.
+_READER = "luml_reader"
 
 
 def save_model(
@@ -41,8 +44,9 @@ def save_model(
 ) -> SavedArtifact:
     """Store a model in one file that a fresh interpreter loads, and that predicts there what `model` predicts here.
 
-    `model` is a fitted scikit-learn estimator or pipeline (anything with ``predict``), a function or an instance with
-    ``__call__`` of a DataFrame, array, list or dict, or a class derived from fnnx's ``PyFunc``.
+    `model` is of scikit-learn (or anything with ``predict``), XGBoost, LightGBM, CatBoost, PyTorch, ONNX, transformers
+    or LangGraph, a function or an instance with ``__call__`` of a DataFrame, array, list or dict, or a class derived
+    from fnnx's ``PyFunc``. How each kind is stored stands in the documentation's page "Models".
 
     `sample` holds a few rows of what the model takes; it gives the inputs their names and types, is predicted by the
     load check (its first 1,000 rows) and becomes the stored example (its first 5). `data`, the training data, may say
@@ -50,16 +54,18 @@ def save_model(
     `metrics` are numbers to sort and filter by. `dependencies` replaces the pins that are found by themselves.
     `method` names what is called of an estimator instead of ``predict``. `check=False` stores without the load check.
 
-    An estimator answers ``prediction`` and, for classifiers, ``probabilities`` of shape ``[batch, classes]``.
+    An estimator answers ``prediction`` and, for classifiers, ``probabilities`` of shape ``[batch, classes]`` (one for
+    each target where there are several), or ``decision`` where there are none.
     Raises `PackagingError` in one of its kinds, and leaves nothing at `path`, when the model cannot be stored.
     """
     _require("fnnx", "numpy")
     path = Path(path)
     numbers = metadata.checked_metrics(metrics)
     pins = None if dependencies is None else declared_pins(dependencies)
-    inputs, rows = _inputs_and_rows(sample, data)
+    flavour = flavour_of(model, method)
+    inputs, rows = _inputs_and_rows(plain_sample(sample), plain_sample(data), flavour.TAKES_JSON)
     with tempfile.TemporaryDirectory(prefix="luml_save_") as folder, replacing(path) as temporary:
-        recipe = recipe_for(model, inputs, method, Path(folder))
+        recipe = flavour.recipe(model, inputs, method, Path(folder))
         draft = _Draft(recipe, inputs, rows, numbers, {"name": name, "version": version, "description": description})
         draft.write(temporary, pins or [])
         modules = _checked_modules(temporary, draft) if check else _unchecked_modules(recipe)
@@ -81,9 +87,11 @@ def _require(*packages: str) -> None:
         raise MissingPackageError(f"Storing models needs {' and '.join(missing)}: pip install {' '.join(missing)}.")
 
 
-def _inputs_and_rows(sample: Any, data: Any) -> tuple[Inputs, Any]:
+def _inputs_and_rows(sample: Any, data: Any, as_json: bool) -> tuple[Inputs, Any]:
     if sample is None and data is None:
         raise SampleError("Pass sample=… with a few rows of what the model takes, such as X_train.head().")
+    if as_json:
+        return describe_json(data if sample is None else sample), data if sample is None else sample
     inputs = describe(sample if data is None else data)
     if sample is not None and data is not None and describe(sample).names != inputs.names:
         raise SampleError("sample and data differ in their columns; pass rows of the same DataFrame, array or mapping.")
@@ -113,7 +121,8 @@ class _Draft:
         entries, dtypes = describe_outputs(self.outputs, _row_count(rows))
         self.manifest = _manifest(inputs, entries, labels)
         self._dtypes = inputs.dtypes | dtypes
-        self._meta = _meta(recipe, request(first_rows(rows, _EXAMPLE_ROWS), inputs), metrics)
+        example = rows if inputs.container == "json" else first_rows(rows, _EXAMPLE_ROWS)
+        self._meta = _meta(recipe, request(example, inputs), metrics)
 
     def predict(self) -> dict[str, Any]:
         """What the original gives for the sample. Raises `SampleError` when it raises."""
@@ -138,7 +147,9 @@ class _Draft:
         with path.open("wb") as stream, ArchiveWriter(stream) as writer:
             for name, document in documents.items():
                 writer.add(name, metadata.as_document(document))
-            writer.add("variant_artifacts/__pyfunc__.py", self.recipe.pyfunc)
+            writer.add("variant_artifacts/__pyfunc__.py", self.recipe.pyfunc or SAVED_MODEL)
+            if self.recipe.reader is not None:
+                writer.add(f"variant_artifacts/extra_modules/{_READER}.py", self.recipe.reader)
             for name, source in sorted(self.recipe.modules.items()):
                 writer.add(f"variant_artifacts/extra_modules/{name}", source)
             for name, file in sorted(self.recipe.files.items()):
@@ -167,8 +178,8 @@ def _variant_config(recipe: Recipe) -> dict[str, Any]:
 
 def _meta(recipe: Recipe, example: dict[str, Any], metrics: dict[str, float]) -> list[dict[str, Any]]:
     entries = [metadata.entry(metadata.INPUT_EXAMPLE, {"inputs": example, "dynamic_attributes": {}})]
-    if recipe.labels is not None:
-        entries.append(metadata.entry(metadata.CLASS_LABELS, {"output": "probabilities", "labels": recipe.labels}))
+    for output, labels in recipe.labels.items():
+        entries.append(metadata.entry(metadata.CLASS_LABELS, {"output": output, "labels": labels}))
     if metrics:
         entries.append(metadata.entry(metadata.REGISTRY_METRICS, {"metrics": metrics}))
     return entries
@@ -176,7 +187,7 @@ def _meta(recipe: Recipe, example: dict[str, Any], metrics: dict[str, float]) ->
 
 def _checked_modules(path: Path, draft: _Draft) -> dict[str, str]:
     """Modules that the stored model imports. Raises `LoadCheckError` unless it predicts what the original does."""
-    loaded = load_and_predict(path, draft.request)
+    loaded = load_and_predict(path, draft.request, needed=draft.recipe.roots)
     expected = as_json(draft.outputs)
     difference = first_difference(expected, loaded.outputs)
     if difference is None:

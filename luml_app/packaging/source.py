@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
+import symtable
 import textwrap
 import types
 from collections.abc import Iterator
@@ -38,9 +39,9 @@ def source_of(target: types.FunctionType | type) -> Source:
     if target.__module__ != "__main__" and "<locals>" not in target.__qualname__:
         files = own_modules(target.__module__) if is_own(target.__module__) else {}
         return Source(target.__module__, target.__qualname__, files)
-    extract = _Extract()
+    extract = Extract()
     extract.define(target)
-    return Source(CODE_MODULE, target.__name__, {**extract.files, f"{CODE_MODULE}.py": extract.text().encode()})
+    return Source(CODE_MODULE, target.__name__, extract.sources())
 
 
 def _refuse_unshippable(target: Any) -> None:
@@ -59,18 +60,21 @@ def _refuse_unshippable(target: Any) -> None:
         )
 
 
-class _Extract:
+class Extract:
     """Collects definitions of a namespace that cannot be imported, and everything that they name."""
 
     def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
+        self._files: dict[str, bytes] = {}
         self._imports: dict[str, str] = {}
         self._constants: dict[str, str] = {}
         self._definitions: dict[str, str] = {}
         self._visited: set[str] = set()
 
-    def text(self) -> str:
-        """The source of a module that holds all of it."""
+    def sources(self) -> dict[str, bytes]:
+        """Path on the import path → text: the module ``luml_model_code`` with all of it, and own modules it imports."""
+        return {**self._files, f"{CODE_MODULE}.py": self._text().encode()} if self._definitions else {}
+
+    def _text(self) -> str:
         parts = ["from __future__ import annotations", *self._imports.values(), *self._constants.values()]
         return "\n".join(parts) + "\n\n\n" + "\n\n\n".join(self._definitions.values()) + "\n"
 
@@ -102,7 +106,7 @@ class _Extract:
     def _import(self, name: str, statement: str, module: str) -> None:
         self._imports[name] = statement
         if is_own(module):
-            self.files |= own_modules(module)
+            self._files |= own_modules(module)
 
 
 def _is_importable(value: Any) -> bool:
@@ -164,7 +168,10 @@ def _namespace(target: types.FunctionType | type) -> dict[str, Any]:
 
 
 def _names(text: str) -> set[str]:
-    """Names that a definition reads when it is run or called. Annotations are not evaluated, so they do not count."""
+    """Names of the namespace around it that a definition reads when it is run or called: no variables of its own.
+
+    Annotations are not evaluated, so they do not count.
+    """
     tree = ast.parse(text)
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -173,4 +180,14 @@ def _names(text: str) -> set[str]:
             node.annotation = None
         elif isinstance(node, ast.AnnAssign):
             node.annotation = ast.Constant(None)
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    return _global_names(symtable.symtable(ast.unparse(tree), "definition", "exec"))
+
+
+def _global_names(table: symtable.SymbolTable) -> set[str]:
+    is_outermost = table.get_type() == "module"
+    own = {
+        symbol.get_name()
+        for symbol in table.get_symbols()
+        if symbol.is_referenced() and (is_outermost or symbol.is_global())
+    }
+    return own.union(*(_global_names(inner) for inner in table.get_children()))

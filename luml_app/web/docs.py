@@ -25,6 +25,7 @@ PAGES = (
     "rest",
     "accounts",
     "buckets",
+    "models",
     "satellites",
     "calling",
     "operations",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from luml_app.packaging import read_artifact, save_model
-from luml_app.packaging.errors import PackagingError, SampleError, StorageError
+from luml_app.packaging.errors import PackagingError, SampleError, SourceError, StorageError
 from tests.packaging.conftest import compute, example, mixed_frame, needs, pins, stored_json
 
 
@@ -226,6 +227,9 @@ def test_what_cannot_be_called_or_pickled_is_refused(tmp_path: Path) -> None:
         save_model(LinearRegression().fit(x, [1, 2]), tmp_path / "m.luml", sample=x, method="fly")
     model = LinearRegression().fit(x, [1, 2])
     model.hook = lambda: None
+    with pytest.raises(SourceError, match="write it as a function"):
+        save_model(model, tmp_path / "m.luml", sample=x)
+    model.hook = threading.Lock()
     with pytest.raises(StorageError, match="cannot be pickled"):
         save_model(model, tmp_path / "m.luml", sample=x)
 

@@ -1,7 +1,7 @@
 """The code inside a model file: turns a request into what the model takes, and what it gives into the answer.
 
 This file is stored as it stands in every model that LUML writes, so it imports alone: fnnx, numpy, and pandas where
-the model takes a DataFrame. The writer uses the same two functions, `to_native` and `to_wire`, for its load check.
+the model takes a DataFrame. How the model is loaded and asked is told by the module ``luml_reader``, stored beside it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from typing import Any
 import numpy as np
 from fnnx.variants.pyfunc import PyFunc
 
+# The reader of the model's flavour, under the name that it has in every model file.
+READER = "luml_reader"
 # What fnnx turns a missing value into when it makes an array of strings.
 MISSING_TEXTS = frozenset({"None", "nan", "<NA>", "NaT"})
 
 
 class SavedModel(PyFunc):  # type: ignore[misc]
-    """A stored estimator or function, described by the value ``luml`` of the variant's configuration."""
+    """A stored model, described by the value ``luml`` of the variant's configuration."""
 
     def warmup(self) -> None:
         """Load the model. Called once, while the model's own modules can be imported."""
@@ -32,47 +34,34 @@ class SavedModel(PyFunc):  # type: ignore[misc]
         modules = str(Path(__file__).with_name("extra_modules"))
         if modules not in sys.path:
             sys.path.append(modules)
-        self._template = self._unpickle("template.pkl") if self._config["container"] in ("frame", "series") else None
-        self._model = self._unpickle("model.pkl") if self._config["model"] == "estimator" else self._load_function()
+        self._template = self._read_template() if self._config["container"] in ("frame", "series") else None
+        self._reader = importlib.import_module(READER)
+        self._model = self._reader.load(self._file, self._config)
 
     def compute(self, inputs: dict[str, Any], dynamic_attributes: dict[str, str]) -> dict[str, Any]:
         """Predict. `inputs` holds one entry per input of the manifest; raises `ValueError` for what is missing."""
         native = to_native(inputs, self._config["container"], self._config["inputs"], self._template)
-        return predict(self._model, native, self._config)
+        return outputs_of(self._reader.predict(self._model, native, self._config), self._config)
 
     async def compute_async(self, inputs: dict[str, Any], dynamic_attributes: dict[str, str]) -> dict[str, Any]:
         """The same in a thread, so that the caller's event loop goes on."""
         return await asyncio.to_thread(self.compute, inputs, dynamic_attributes)
 
-    def _unpickle(self, name: str) -> Any:
-        with Path(self.fnnx_context.get_filepath(name)).open("rb") as stream:
+    def _file(self, name: str) -> Path:
+        return Path(self.fnnx_context.get_filepath(name))
+
+    def _read_template(self) -> Any:
+        with self._file("template.pkl").open("rb") as stream:
             return pickle.load(stream)  # noqa: S301 - a model file is code; whoever runs it trusts it
 
-    def _load_function(self) -> Any:
-        function = importlib.import_module(self._config["module"])
-        for name in self._config["name"].split("."):
-            function = getattr(function, name)
-        if self._config.get("instance"):
-            return self._restore(function)
-        return function() if isinstance(function, type) else function
 
-    def _restore(self, cls: Any) -> Any:
-        instance = cls.__new__(cls)
-        state = self._unpickle("state.pkl")
-        if hasattr(instance, "__setstate__"):
-            instance.__setstate__(state)
-        else:
-            instance.__dict__.update(state or {})
-        return instance
-
-
-def predict(model: Any, native: Any, config: dict[str, Any]) -> dict[str, Any]:
-    """The outputs of an estimator or function for `native`, as arrays and JSON values by name."""
-    if config["model"] == "function":
-        return to_wire(model(native))
-    outputs = to_wire(getattr(model, config["method"])(native))
-    if config["probabilities"]:
-        outputs["probabilities"] = np.asarray(model.predict_proba(native), dtype="float64")
+def outputs_of(results: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """What the model gave (by name) as outputs: arrays and JSON values; JSON only where the flavour says so."""
+    if config.get("json"):
+        return {name: _json(result) for name, result in results.items()}
+    outputs: dict[str, Any] = {}
+    for name, result in results.items():
+        outputs |= to_wire(result, name)
     return outputs
 
 
@@ -87,7 +76,7 @@ def to_native(inputs: dict[str, Any], container: str, specs: list[dict[str, Any]
         frame = _frame(inputs, specs, template)
         return frame.iloc[:, 0] if container == "series" else frame
     values = {spec["name"]: _plain(inputs[spec["name"]], spec) for spec in specs}
-    return values if container == "dict" else next(iter(values.values()))
+    return values if container in ("dict", "json") else next(iter(values.values()))
 
 
 def _refuse_missing(inputs: dict[str, Any], specs: list[dict[str, Any]]) -> None:
@@ -204,16 +193,16 @@ def _object_array(values: list[Any]) -> Any:
     return array
 
 
-def to_wire(result: Any) -> dict[str, Any]:
-    """What the model gave, as outputs by name: arrays of float64, int64, bool or text, and JSON values.
+def to_wire(result: Any, name: str) -> dict[str, Any]:
+    """One result as outputs by name: arrays of float64, int64, bool or text, and JSON values.
 
-    A DataFrame gives one output per column, a mapping one per key, anything else the one output ``prediction``.
+    A DataFrame gives one output per column, a mapping one per key, anything else the one output `name`.
     """
     if hasattr(result, "columns") and hasattr(result, "iloc"):
         return {str(label): _output(result.iloc[:, position]) for position, label in enumerate(result.columns)}
     if isinstance(result, dict):
-        return {str(name): _output(value) for name, value in result.items()}
-    return {"prediction": _output(result)}
+        return {str(key): _output(value) for key, value in result.items()}
+    return {name: _output(result)}
 
 
 def _output(value: Any) -> Any:
