@@ -183,6 +183,7 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
     return GatewaySettings(
         host=settings.gateway_host,
         port=settings.gateway_port,
+        listener=settings.listener,
         folder=str(settings.data),
         platform_url=settings.platform_url,
         token=settings.token,

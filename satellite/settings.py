@@ -31,6 +31,7 @@ BUILD_PREFIXES = (
     "ALL_PROXY",
 )
 MIB = 1024 * 1024
+FIRST_OF_SYSTEMD = 3
 
 
 class SettingsError(Exception):
@@ -51,9 +52,10 @@ class Limits:
 class Settings:
     """All settings; times are seconds, sizes bytes.
 
-    `gateway_port` 0 takes a free port. `base_url` is how callers reach the gateway; empty means its own address.
-    `tls_chain` and `tls_key` are PEM files for callers who come without a proxy. `held_limit` bounds what all requests
-    together may hold.
+    `gateway_port` 0 takes a free port. `listener` is the number of an open file: the socket to listen on, where whoever
+    has started the satellite holds it, so that callers wait in it while nobody is there to answer. `base_url` is how
+    callers reach the gateway; empty means its own address. `tls_chain` and `tls_key` are PEM files for callers who come
+    without a proxy. `held_limit` bounds what all requests together may hold.
     `deployment_log_bytes` is what may be kept of the lines of one deployment, `log_bytes` of all of them.
     `inherited` is what of this process's environment a model may see, `build` what environment builders need
     (package index, proxies, certificates).
@@ -67,6 +69,7 @@ class Settings:
     slug: str | None = None
     gateway_host: str = "127.0.0.1"
     gateway_port: int = 0
+    listener: int | None = None
     base_url: str = ""
     tls_chain: str = ""
     tls_key: str = ""
@@ -131,6 +134,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         slug=env.get("SATELLITE_SLUG"),
         gateway_host=env.get("SATELLITE_HOST", "127.0.0.1"),
         gateway_port=int(number(env, "SATELLITE_PORT", 0)),
+        listener=handed_listener(env),
         base_url=env.get("SATELLITE_BASE_URL", "").rstrip("/"),
         tls_chain=certificate[0],
         tls_key=certificate[1],
@@ -183,6 +187,13 @@ def address(env: Mapping[str, str]) -> str:
     if not given.startswith(("http://", "https://")):
         raise SettingsError(f"LUML_ADDRESS is {given!r}; an address begins with http:// or https://")
     return given.rstrip("/")
+
+
+def handed_listener(env: Mapping[str, str]) -> int | None:
+    """The socket that systemd (a `.socket` unit) or another supervisor hands to this process, as its number."""
+    if env.get("LISTEN_PID") == str(os.getpid()) and number(env, "LISTEN_FDS", 0) >= 1:
+        return FIRST_OF_SYSTEMD
+    return int(number(env, "SATELLITE_LISTENER", 0)) or None
 
 
 def tls_files(env: Mapping[str, str]) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -41,7 +42,8 @@ class Command:
     """What to run, and how to end it.
 
     `environment` is the whole of it: nothing is inherited. `grace` is the time in seconds between `stop_signal` and
-    SIGKILL. `prepare` is called before every start, also before a restart.
+    SIGKILL. `prepare` is called before every start, also before a restart. `sockets` are handed on under their numbers,
+    and stay open here while the program is started again: who connects meanwhile waits in them.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Command:
     stop_signal: signal.Signals = signal.SIGTERM
     grace: float = 10.0
     prepare: Callable[[], None] = field(default=lambda: None)
+    sockets: tuple[socket.socket, ...] = ()
 
 
 class Child:
@@ -133,6 +136,7 @@ class Child:
                 cwd=self.command.folder,
                 env=self._environment(),
                 start_new_session=True,
+                pass_fds=[one.fileno() for one in self.command.sockets],
                 preexec_fn=_die_with_parent(self.command.stop_signal),  # noqa: PLW1509 - one system call, no lock
                 **identity(self.command.account),
             )

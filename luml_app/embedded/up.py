@@ -36,6 +36,7 @@ from luml_app.web.local import LocalApi
 SATELLITE = "local"
 SERVER_SECONDS, PAIR_SECONDS, PATIENT_SECONDS = 180.0, 180.0, 8.0
 RUNTIMES = ("auto", "docker", "process")
+GATEWAY_BACKLOG = 512
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - what the operator has asked for
 _NOT_FOR_SATELLITES = ("LUML_DATABASE_URL", "LUML_SECRET_KEYS", "LUML_API_KEY")
 Say = Callable[[str], None]
@@ -205,8 +206,9 @@ def _satellite_key(api: LocalApi, running: Running) -> tuple[Satellite, str]:
 
 
 def _satellite(settings: Settings, home: Home, known: Satellite, key: str) -> Command:
+    listener = gateway_socket(known.base_url or "", settings.port + 1)
     environment = settings.child_environment(
-        SATELLITE_PORT=str(_gateway_port(settings, known)),
+        SATELLITE_LISTENER=str(listener.fileno()),
         LUML_ADDRESS=settings.address,
         SATELLITE_TOKEN=key,
         SATELLITE_RUNTIME=settings.runtime,
@@ -216,25 +218,19 @@ def _satellite(settings: Settings, home: Home, known: Satellite, key: str) -> Co
     own = {name: value for name, value in environment.items() if name not in _NOT_FOR_SATELLITES}
     folder = _satellite_folder(home)
     folder.mkdir(mode=0o700, exist_ok=True)
-    return Command("satellite", (sys.executable, "-m", "satellite"), own, folder=folder, grace=40.0)
+    argv = (sys.executable, "-m", "satellite")
+    return Command("satellite", argv, own, folder=folder, grace=40.0, sockets=(listener,))
 
 
-def _gateway_port(settings: Settings, known: Satellite) -> int:
-    """The port that the satellite had before, so that addresses of deployments stay good; else the one after ours."""
-    before = urlsplit(known.base_url or "").port
-    for port in (before, settings.port + 1):
-        if port and port < 65536 and is_free("127.0.0.1", port):
-            return port
-    return 0
-
-
-def is_free(host: str, port: int) -> bool:
-    """Whether somebody may listen there. A port may be taken although nobody listens: by a connection from here."""
-    try:
-        with closing(socket.create_server((host, port))):
-            return True
-    except OSError:
-        return False
+def gateway_socket(before: str, otherwise: int) -> socket.socket:
+    """Where callers of models connect: at the port of the address `before`, so that addresses of deployments stay good,
+    else at the port `otherwise`, else at a free one. A port may be taken although nobody listens: by a connection.
+    """
+    for port in (urlsplit(before).port, otherwise):
+        if port and port < 65536:
+            with suppress(OSError):
+                return socket.create_server(("127.0.0.1", port), backlog=GATEWAY_BACKLOG)
+    return socket.create_server(("127.0.0.1", 0), backlog=GATEWAY_BACKLOG)
 
 
 class _Pairing:

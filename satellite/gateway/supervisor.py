@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -42,8 +43,8 @@ class GatewaySupervisor:
     def __init__(self, settings: GatewaySettings, variables: dict[str, str]) -> None:
         self.settings = settings
         self.variables = variables
-        self.port = settings.port
-        self.listener: socket.socket | None = None
+        self.listener = handed(settings.listener)
+        self.port = self.listener.getsockname()[1] if self.listener else settings.port
         self.stopping = threading.Event()
         self.process: psutil.Process | None = None
         self.child: subprocess.Popen[bytes] | None = None
@@ -121,7 +122,7 @@ class GatewaySupervisor:
         process = state and gateway_process(state.pid)
         if not state or not process:
             return False
-        if state.fingerprint == self.settings.fingerprint and self.settings.port in {0, state.port}:
+        if state.fingerprint == self.settings.fingerprint and self.port in {0, state.port}:
             self.process, self.port = process, state.port
             if self.health():
                 return True
@@ -186,6 +187,16 @@ class GatewaySupervisor:
             self.child = None
             return False
         return self.process is not None and gateway_process(self.process.pid) is not None
+
+
+def handed(number: int | None) -> socket.socket | None:
+    """The socket that whoever has started the satellite holds, as one of our own: theirs stays open for the next one.
+    Raises GatewayFailed.
+    """
+    try:
+        return None if number is None else socket.socket(fileno=os.dup(number))
+    except OSError as error:
+        raise GatewayFailed(f"SATELLITE_LISTENER is {number}, which is no open socket: {error.strerror}") from error
 
 
 def give_input(child: subprocess.Popen[bytes], document: bytes) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from satellite.logs.budget import Budget
 from satellite.logs.kept import REQUESTS, Kept, LogFolder, Stream, forget, limit_total, now, stamp
 from satellite.logs.lines import cut, shown
-from satellite.logs.masking import Masks
+from satellite.masking import Masks
 from satellite.runtimes.interface import FROM_NOW, Observed, Printed, Runtime, Unknown
 
 log = logging.getLogger("satellite.logs")

@@ -16,13 +16,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from satellite.masking import forms_of, masked
 from satellite.model_server.handover import ATTRIBUTES, ENVIRONMENT, read_texts
 
 # Memory on every Linux. The user's own runtime folder is no place: it is emptied when the user logs out.
 MEMORY = Path("/dev/shm")  # noqa: S108 (whoever else has made our folder there is refused)
-HIDDEN = "•••"
-# A value so short is a word of every other sentence: hiding it would spoil the text and give the value away.
-SHORTEST_HIDDEN = 4
 
 
 class Handovers:
@@ -84,9 +82,7 @@ class Handovers:
 
     def hide(self, key: str, text: str) -> str:
         """The text without the values that the replica was handed: a model's traceback may hold some."""
-        for value in sorted(self.values(key), key=len, reverse=True):
-            text = text.replace(value, HIDDEN)
-        return text
+        return masked(text, forms_of(self.values(key)))
 
     def values(self, key: str) -> set[str]:
         """Everything secret that the replica was handed."""
@@ -94,7 +90,7 @@ class Handovers:
         for name in (ENVIRONMENT, ATTRIBUTES):
             with contextlib.suppress(OSError, ValueError):
                 found |= set(read_texts(self.folder / key / name).values())
-        return {value for value in found if len(value) >= SHORTEST_HIDDEN}
+        return found
 
     def remove(self, key: str) -> None:
         """Forget what a replica was handed."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from luml_app.embedded.home import Home, HomeError
-from luml_app.embedded.up import is_free
+from luml_app.embedded.up import gateway_socket
 
 HOLD = """
 import signal, sys
@@ -95,6 +95,8 @@ def test_a_port_that_a_connection_has_is_not_free() -> None:
         address = server.getsockname()
         with closing(socket.create_connection(address)) as outgoing:
             taken = outgoing.getsockname()[1]
-            assert not is_free("127.0.0.1", taken)
-        assert not is_free("127.0.0.1", address[1])
-    assert is_free("127.0.0.1", address[1])
+            for before, otherwise in ((f"http://127.0.0.1:{taken}", address[1]), ("", taken)):
+                with closing(gateway_socket(before, otherwise)) as another:
+                    assert another.getsockname()[1] not in {taken, address[1]}
+    with closing(gateway_socket(f"http://127.0.0.1:{address[1]}", 1)) as again:
+        assert again.getsockname() == address

@@ -159,6 +159,17 @@ def test_what_was_killed_comes_back_again_and_again(demo: Up, part: str, times: 
         eventually(lambda: predicts(demo), "a prediction")
 
 
+def test_callers_wait_while_satellite_and_gateway_are_killed(demo: Up) -> None:
+    eventually(lambda: predicts(demo), "a prediction")
+    with demo.place.client() as client:
+        live = client.orbit().deployment("churn-demo")
+        address, key = live.url.removesuffix("/compute"), {"Authorization": f"Bearer {client.connection.api_key}"}
+    for part in ("satellite", "gateway"):
+        for pid in demo.place.pids(PARTS[part]):
+            os.kill(pid, signal.SIGKILL)
+    assert httpx.get(f"{address}/v2", headers=key, timeout=60).status_code == 200
+
+
 # A satellite by itself
 
 

@@ -19,9 +19,9 @@ from satellite.daemon import Daemon
 from satellite.logs.collector import Collector
 from satellite.logs.kept import SEGMENTS, Kept, LogFolder, limit_total, now, numbered, stamp
 from satellite.logs.lines import ASSEMBLED, LONGEST, Lines, shown
-from satellite.logs.masking import Masks
 from satellite.logs.reading import Cursor, Wanted, after, end, tail
 from satellite.logs.recording import recorded
+from satellite.masking import Masks
 from satellite.runtimes.interface import Runtime
 from tests.satellite.contract_server import API_KEY, ContractServer, until
 from tests.satellite.models import write_model
