@@ -16,10 +16,10 @@ import pytest
 from luml_app.client import inference
 from satellite.gateway.routes import Backend, Route
 from tests.satellite.contract_server import API_KEY, ContractServer, until
+from tests.satellite.gateway_house import DIGEST, KEY, House, Upstream, house, more_upstreams, served_at, upstream
 from tests.satellite.models import array
+from tests.satellite.protocol_clients import ARROW, stream, table_of, tensor
 from tests.satellite.served import Serve
-from tests.satellite.test_gateway import DIGEST, KEY, House, Upstream, house, more_upstreams, served_at, upstream
-from tests.satellite.test_protocols import ARROW, stream, table_of, tensor
 
 __all__ = ["house", "more_upstreams", "upstream"]
 AT = "/deployments/d2"

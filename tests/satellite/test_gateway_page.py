@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.satellite.contract_server import API_KEY
-from tests.satellite.test_gateway import House, house, more_upstreams, upstream
+from tests.satellite.gateway_house import House, house, more_upstreams, upstream
 from tests.satellite.test_gateway_faces import served
 
 __all__ = ["house", "more_upstreams", "served", "upstream"]

@@ -18,7 +18,7 @@ from satellite.daemon import gateway_settings
 from satellite.gateway.supervisor import GatewayFailed, GatewaySupervisor
 from satellite.settings import Settings, SettingsError, from_environment, inherited_environment
 from tests.satellite.contract_server import ContractServer, until
-from tests.satellite.test_gateway import House, house, more_upstreams, upstream
+from tests.satellite.gateway_house import House, house, more_upstreams, upstream
 
 __all__ = ["house", "more_upstreams", "upstream"]
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.satellite.contract_server import API_KEY, until
-from tests.satellite.test_gateway import House, Upstream, house, more_upstreams, upstream
+from tests.satellite.gateway_house import House, Upstream, house, more_upstreams, upstream
 
 __all__ = ["house", "more_upstreams", "upstream"]
 POST = f"POST /deployments/d1/compute HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {API_KEY}\r\n".encode()
@@ -102,7 +102,7 @@ def test_a_caller_who_hangs_up_frees_the_place(house: Callable[..., House], upst
 def test_a_large_body_arrives_whole_and_again_at_another_model_server(
     house: Callable[..., House], more_upstreams: Callable[[], Upstream]
 ) -> None:
-    from tests.satellite.test_gateway import Route, served_at
+    from tests.satellite.gateway_house import Route, served_at
 
     here, dying, well = house(), more_upstreams(), more_upstreams()
     dying.hang_up = True

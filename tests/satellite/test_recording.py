@@ -12,7 +12,7 @@ import pytest
 
 from satellite.gateway.recording import MOST_KEPT
 from tests.satellite.contract_server import API_KEY
-from tests.satellite.test_gateway import House, house, more_upstreams, upstream
+from tests.satellite.gateway_house import House, house, more_upstreams, upstream
 from tests.satellite.test_gateway_faces import AT, DIGEST, served
 from tests.serving import until
 
