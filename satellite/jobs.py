@@ -151,7 +151,7 @@ class Worker:
         """Both kinds of job are the same work: make what runs be what is desired."""
         outcome = self.converge(task.deployment_id, lost)
         if outcome == "active" and task.type == "deploy":
-            return "done", {"inference_url": self.reconciler.rollout.inference_url(task.deployment_id)}
+            return "done", {"inference_url": self.reconciler.rollout.routes.inference_url(task.deployment_id)}
         if outcome == "absent":
             # A deploy job whose deployment was deleted meanwhile has nothing left to do, either.
             return "done", {}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import threading
-from typing import Any, cast
+from typing import Any
 
 import httpx
 from msgspec.structs import replace
@@ -12,12 +11,13 @@ from msgspec.structs import replace
 from satellite import reasons
 from satellite.attempts import Attempts
 from satellite.deployments import Deployment
-from satellite.gateway.routes import Backend, Route, RouteWriter
+from satellite.gateway.routes import Route
 from satellite.gateway.supervisor import GatewaySupervisor
 from satellite.health import Health, Prober, deployment_document
-from satellite.plan import Outcome, Plan, Replica, Served, Share, Wanted, plan, wanted_replicas
+from satellite.plan import Outcome, Plan, Replica, Served, Wanted, plan, wanted_replicas
 from satellite.platform import BucketAway, Conflict, Gone, Platform
 from satellite.reasons import Reason
+from satellite.routing import Routing, Unrouted, backends
 from satellite.runtimes.interface import Observed, Runtime
 from satellite.settings import Settings
 from satellite.specs import FAILURES, Specs, trouble
@@ -26,14 +26,6 @@ log = logging.getLogger("satellite")
 
 LOG_LINES = 20
 ERROR_LENGTH = 4000
-
-
-class Unrouted(Exception):  # noqa: N818
-    """The gateway's table cannot be written, so callers are served as before."""
-
-    def __init__(self, error: OSError) -> None:
-        super().__init__(str(error))
-        self.reason = reasons.of_os_error(error)
 
 
 class Rollout:
@@ -55,8 +47,7 @@ class Rollout:
         self.base_url = base_url
         self.predecessor = predecessor
         self.specs = Specs(settings, platform, runtime.machine())
-        self.routes = RouteWriter(gateway.settings.routes)
-        self.routes_lock = threading.Lock()
+        self.routes = Routing(gateway.settings.routes, self.specs, base_url)
         self.prober = Prober()
         self.attempts = Attempts()
         self.refused: dict[str, int | None] = {}
@@ -78,7 +69,7 @@ class Rollout:
         platform instead. A report that comes too late (the generation moved on) is dropped.
         """
         deployment = self.as_it_stands(deployment)
-        step = plan(deployment, replicas, self.shares(deployment_id, replicas))
+        step = plan(deployment, replicas, self.routes.shares(deployment_id, replicas))
         try:
             return self.step(deployment_id, deployment, step, replicas)
         except (Conflict, Gone) as error:
@@ -104,7 +95,7 @@ class Rollout:
     def is_settled(self, deployment_id: str, deployment: Deployment | None, replicas: list[Replica]) -> bool:
         """Whether nothing is to be done and the platform knows all there is to know."""
         deployment = self.as_it_stands(deployment)
-        step = plan(deployment, replicas, self.shares(deployment_id, replicas))
+        step = plan(deployment, replicas, self.routes.shares(deployment_id, replicas))
         route = self.routes.get(deployment_id)
         if deployment is None or deployment.desired != "running":
             told = deployment is None or (deployment.desired == "stopped" and self.known_stopped(deployment))
@@ -135,18 +126,11 @@ class Rollout:
         route = self.routes.get(deployment.id)
         kept = tuple(one for one in route.backends if one.revision != deployment.newest.id) if route else ()
         if route and kept:
-            self.route(deployment.id, replace(route, backends=tuple(replace(one, weight=100) for one in kept)))
-
-    def shares(self, deployment_id: str, replicas: list[Replica]) -> dict[str, Share]:
-        """Which part each replica has in serving now."""
-        route = self.routes.get(deployment_id)
-        by_url = {one.url: (one.weight, one.mirror) for one in route.backends} if route else {}
-        urls = {replica.key: replica.observed.url or "" for replica in replicas}
-        return {key: by_url[url] for key, url in urls.items() if url in by_url}
+            self.routes.set(deployment.id, replace(route, backends=tuple(replace(one, weight=100) for one in kept)))
 
     def known_active(self, deployment: Deployment) -> bool:
         """Whether the platform has heard that the deployment serves, where and with which schemas."""
-        url_known = deployment.inference_url == self.inference_url(deployment.id)
+        url_known = deployment.inference_url == self.routes.inference_url(deployment.id)
         known = deployment.status == "active" and url_known and deployment.has_schemas and not deployment.error_message
         return known and self.heard(deployment)
 
@@ -172,7 +156,9 @@ class Rollout:
 
     def put_to_sleep(self, deployment: Deployment, replicas: list[Replica]) -> None:
         """Stop the replicas after the requests in hand; the next request wakes the deployment."""
-        version = self.route(deployment.id, Route("asleep", inference_url=self.inference_url(deployment.id)))
+        version = self.routes.set(
+            deployment.id, Route("asleep", inference_url=self.routes.inference_url(deployment.id))
+        )
         urls = [one.observed.url for one in replicas]
         self.gateway.wait_for_routes(version, urls, self.settings.drain_seconds)
         if self.is_asleep(deployment):
@@ -182,11 +168,11 @@ class Rollout:
         """Somebody asks for a deployment that is asleep."""
         route = self.routes.get(deployment_id)
         if route and route.state == "asleep":
-            self.route(deployment_id, Route("starting", inference_url=route.inference_url))
+            self.routes.set(deployment_id, Route("starting", inference_url=route.inference_url))
 
     def withdraw(self, deployment_id: str, deployment: Deployment | None, step: Plan) -> Outcome:
         """Nothing of the deployment stays; then a deletion is confirmed."""
-        self.route(deployment_id, None)
+        self.routes.set(deployment_id, None)
         self.remove(step.remove)
         if deployment and deployment.desired == "deleted":
             try:
@@ -201,7 +187,7 @@ class Rollout:
         """Bring the desired revision nearer to serving."""
         if step.outcome == "active" and step.serve:
             return self.all_serve(deployment, step, replicas)
-        self.keep_route(deployment, step.serve, "starting")
+        self.routes.keep(deployment, step.serve, "starting")
         if step.outcome == "failed" and step.failed:
             said = self.runtime.hide_secrets(step.failed.key, step.failed.health.error)
             return self.fail_replica(deployment, step, step.failed.key, reasons.of_load(said), said)
@@ -267,7 +253,7 @@ class Rollout:
 
     def switch(self, deployment: Deployment, step: Plan, replicas: list[Replica]) -> None:
         """Send requests to the new replica; stop the old ones when the gateway has no request in hand for them."""
-        version = self.keep_route(deployment, step.serve, "starting")
+        version = self.routes.keep(deployment, step.serve, "starting")
         if step.retire:
             left = [one.observed.url for one in replicas if one.key in step.retire]
             self.gateway.wait_for_routes(version, left, self.settings.drain_seconds)
@@ -319,7 +305,7 @@ class Rollout:
 
     def fail(self, deployment: Deployment, fallback: tuple[Served, ...], reason: Reason, error: str) -> Outcome:
         """Report a failure. A deployment of which something still serves stays active and carries the error."""
-        self.keep_route(deployment, fallback, "failed")
+        self.routes.keep(deployment, fallback, "failed")
         log.warning("Deployment %s: %s: %s", deployment.id, reason, error)
         if deployment.bounds and fallback and len(deployment.targets) > 1:
             self.take_back(deployment)
@@ -339,7 +325,7 @@ class Rollout:
             log.warning("Deployment %s has no schemas: %s", deployment.id, error)
             return False
         schemas = deployment_document(document, deployment.id, self.base_url)
-        url = self.inference_url(deployment.id)
+        url = self.routes.inference_url(deployment.id)
         self.report(deployment, {"status": "active", "inference_url": url, "schemas": schemas, "error_message": None})
         return True
 
@@ -357,61 +343,13 @@ class Rollout:
             return
         self.platform.update_deployment(deployment.id, changes, deployment.generation)
 
-    def keep_route(self, deployment: Deployment, served: tuple[Served, ...], otherwise: str) -> int:
-        """Route to what serves; where nothing does, say why."""
-        if not served:
-            return self.route(deployment.id, Route(cast(Any, otherwise)))
-        serving = self.specs.serving_now(deployment)
-        return self.route(
-            deployment.id,
-            Route(
-                "ready",
-                backends(served),
-                self.inference_url(deployment.id),
-                concurrency=serving.concurrency,
-                queue=serving.queue,
-                request_seconds=serving.request_seconds,
-                monitoring=serving.monitoring,
-                numbers=self.numbers(deployment, served),
-            ),
-        )
-
-    def numbers(self, deployment: Deployment, served: tuple[Served, ...]) -> dict[str, str]:
-        """What people call the revisions that serve; what is on its way out is known from the route that it had."""
-        before = self.routes.get(deployment.id)
-        wanted = {one.revision.id: str(one.revision.number) for one in deployment.targets if one.revision.number}
-        known = {**(before.numbers if before else {}), **wanted}
-        serving = {one.replica.observed.revision_id for one in served}
-        return {revision: number for revision, number in known.items() if revision in serving}
-
-    def route(self, deployment_id: str, route: Route | None) -> int:
-        """Change the gateway's table; returns the version that holds the change. Raises Unrouted."""
-        with self.routes_lock:
-            try:
-                return self.routes.set(deployment_id, route)
-            except OSError as error:
-                raise Unrouted(error) from error
-
     def remove(self, keys: tuple[str, ...]) -> None:
         """Stop replicas."""
         for key in keys:
             self.runtime.ensure_absent(key)
             self.handed.pop(key, None)
 
-    def inference_url(self, deployment_id: str) -> str:
-        """Where callers reach a deployment."""
-        return f"{self.base_url}/deployments/{deployment_id}/compute"
-
     def ask_anew(self, deployment: Deployment) -> None:
         """Somebody wants this revision now: an earlier failure does not make it wait."""
         for one in wanted_replicas(deployment):
             self.attempts.forget(one.key)
-
-
-def backends(served: tuple[Served, ...]) -> tuple[Backend, ...]:
-    """What serves, as the gateway's table has it."""
-    return tuple(
-        Backend(seen.url or "", seen.revision_id, seen.digest, one.weight, one.mirror)
-        for one in served
-        for seen in [one.replica.observed]
-    )

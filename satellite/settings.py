@@ -191,7 +191,7 @@ def address(env: Mapping[str, str]) -> str:
 
 def handed_listener(env: Mapping[str, str]) -> int | None:
     """The socket that systemd (a `.socket` unit) or another supervisor hands to this process, as its number."""
-    if env.get("LISTEN_PID") == str(os.getpid()) and number(env, "LISTEN_FDS", 0) >= 1:
+    if number(env, "LISTEN_FDS", 0) >= 1 and env.get("LISTEN_PID") == str(os.getpid()):
         return FIRST_OF_SYSTEMD
     return int(number(env, "SATELLITE_LISTENER", 0)) or None
 

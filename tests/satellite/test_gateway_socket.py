@@ -20,8 +20,13 @@ from tests.satellite.contract_server import TOKEN, ContractServer, until
 from tests.satellite.test_end_to_end import active, compute, replicas_under
 from tests.satellite.test_jobs import operators_environment
 
-# systemd says which process its sockets are for; the shell becomes that process.
-AS_SYSTEMD = ["/bin/sh", "-c", 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@" 3<&"$HELD"', "sh"]
+# As systemd does it: the socket is the third file, and the process that it is for is named.
+AS_SYSTEMD = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.executable, [sys.executable, "-m", "satellite"])
+"""
 
 
 class Holder:
@@ -41,13 +46,12 @@ class Holder:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        words, held = [sys.executable, "-m", "satellite"], []
-        environment = dict(self.environment)
-        if self.how != "nobody":
-            held = [self.listener.fileno()]
-            environment["HELD" if self.how == "systemd" else "SATELLITE_LISTENER"] = str(held[0])
-        if self.how == "systemd":
-            words = [*AS_SYSTEMD, *words]
+        words, environment = [sys.executable, "-m", "satellite"], dict(self.environment)
+        held = [] if self.how == "nobody" else [self.listener.fileno()]
+        if self.how == "supervisor":
+            environment["SATELLITE_LISTENER"] = str(held[0])
+        elif self.how == "systemd":
+            words = [sys.executable, "-c", AS_SYSTEMD, str(held[0])]
         self.process = subprocess.Popen(words, env=environment, pass_fds=held)
 
     def kill_both(self) -> None:
