@@ -30,6 +30,28 @@ def list_runs(as_json: bool) -> None:
     show_table(("name", "status", "started", "orbit", "sent", "id"), rows, "No runs are kept on this machine.")
 
 
+@runs.command("remove")
+@click.argument("run_id", required=False)
+@click.option("--sent", is_flag=True, help="All runs that have been sent; they stay in their orbits.")
+def remove_runs(run_id: str | None, sent: bool) -> None:
+    """Remove a run, by its id or the beginning of it, from this machine; refused while it runs."""
+    import shutil
+
+    from luml_app.tracking.errors import TrackingError
+    from luml_app.tracking.folders import all_runs, folder_of
+
+    if (run_id is None) == (not sent):
+        raise click.UsageError("Name a run, or say --sent.")
+    chosen = [folder_of(run_id)] if run_id else [folder for folder, record in all_runs() if record.sent_at]
+    for folder in chosen:
+        with folder.alone() as nobody_logs:
+            if nobody_logs:
+                shutil.rmtree(folder.path)
+            elif run_id:
+                raise TrackingError(f"The run {run_id!r} still runs; end it first.")
+    click.echo(f"Removed {len(chosen)} from this machine.")
+
+
 @click.command()
 @orbit_option
 def sync(orbit: str | None) -> None:

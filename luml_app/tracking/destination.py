@@ -50,7 +50,7 @@ def send(folder: RunFolder, destination: Destination) -> Record:
             stored = destination.send_model(folder.models / file, record)
             record = folder.change(models={**record.models, file: stored.id})
     with tempfile.TemporaryDirectory(prefix="luml-") as scratch:
-        saved = pack(folder, Path(scratch) / f"{_file_name(record.name)}.tar")
+        saved = pack(folder, Path(scratch) / file_name(record.name))
         stored = destination.send_run(saved.path, record)
     record = folder.change(artifact_id=stored.id, sent_at=now(), **destination.place())
     for file in record.models:
@@ -96,6 +96,7 @@ def _last_change(folder: RunFolder) -> datetime:
     return datetime.fromtimestamp(max((file.stat().st_mtime for file in files), default=0.0), UTC)
 
 
-def _file_name(name: str) -> str:
+def file_name(name: str) -> str:
+    """A name for the file of a run of this name."""
     kept = "".join(c if c.isalnum() or c in "-_. " else "-" for c in name).strip(" .") or "run"
-    return kept[:100]
+    return f"{kept[:100]}.tar"

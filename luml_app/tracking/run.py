@@ -25,16 +25,18 @@ from luml_app.tracking.ending import end_at_exit, how_it_ended
 from luml_app.tracking.errors import TrackingError, TrackingWarning
 from luml_app.tracking.evaluations import Evaluations
 from luml_app.tracking.folders import Record, RunFolder, Status, folder_of, now
+from luml_app.tracking.live import LiveSender
 from luml_app.tracking.observer import Observer
 from luml_app.tracking.rendering import rendered
 from luml_app.tracking.settings import is_offline, runs_folder
 from luml_app.tracking.spans import RunSpanExporter
 from luml_app.tracking.surroundings import executed_cells, notebook_cells
-from luml_app.tracking.values import points
+from luml_app.tracking.values import check_texts, checked_name, points
 from luml_app.tracking.writer import Statement, Writer
 
 Answer = TypeVar("Answer")
 
+LONGEST_LABEL = 255
 SYSTEM_SECONDS = 10.0
 _PARAM = "INSERT OR REPLACE INTO static_params VALUES (?, ?, ?)"
 _FORGET = "DELETE FROM attachments WHERE name = ?"
@@ -50,11 +52,13 @@ class Run(Evaluations):
 
     `group` and `tags` describe it; `orbit` names the orbit that ``luml sync`` sends it to. `folder` is where runs are
     kept (``LUML_RUNS_FOLDER``). With `surroundings` it keeps packages, state of git and cells of a notebook; every
-    `system_seconds` it measures the machine (0: never). `resume` is the id of a run that shall go on, or its beginning.
+    `system_seconds` it measures the machine (0: never), and every `live_seconds` it is sent as it is then (0: at its
+    end only). `resume` is the id of a run that shall go on, or its beginning.
     Raises `TrackingError` for a run that does not exist or is being sent.
     """
 
     _observer: Observer | None = None
+    _live: LiveSender | None = None
 
     def __init__(
         self,
@@ -69,6 +73,7 @@ class Run(Evaluations):
         parent: Run | None = None,
         surroundings: bool = True,
         system_seconds: float = SYSTEM_SECONDS,
+        live_seconds: float = 0,
         destination: Destination | None = None,
     ) -> None:
         runs = Path(folder).absolute() if folder is not None else runs_folder()
@@ -86,6 +91,8 @@ class Run(Evaluations):
         self._record = self._folder.change(status="running", ended_at=None, error=None, sent_at=None, **where)
         self._first_cell = executed_cells()
         self._observer = Observer(self, surroundings=surroundings, seconds=system_seconds)
+        if live_seconds and destination is not None and not is_offline():
+            self._live = LiveSender(self, self._folder, destination, live_seconds)
         end_at_exit(self)
 
     @classmethod
@@ -102,7 +109,7 @@ class Run(Evaluations):
         self._observer: Observer | None = None
         self._alive: IO[bytes] | None = self._folder.claim()
         self._writer = Writer(self._folder.database)
-        self._ending = threading.Lock()
+        self._ending, self._changing = threading.Lock(), threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).attached, (self._folder.path,)
@@ -156,7 +163,7 @@ class Run(Evaluations):
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log what the run is made with; a later value takes the place of an earlier one."""
         self._check_open()
-        rows = [(str(key), *as_param(str(key), value)) for key, value in params.items()]
+        rows = [(checked_name(str(key), "parameter"), *as_param(str(key), value)) for key, value in params.items()]
         self.execute(*((_PARAM, row) for row in rows))
 
     def attach(self, thing: Any, name: str | None = None) -> None:
@@ -173,6 +180,8 @@ class Run(Evaluations):
     def execute(self, *statements: Statement) -> None:
         """Have statements executed soon, in this order, all of them or none. Raises `TrackingError` after the end."""
         self._check_open()
+        for _, row in statements:
+            check_texts(row.values() if isinstance(row, dict) else row)
         self._writer.execute(*statements)
 
     def watch(self, estimator: Any) -> AbstractContextManager[Any]:
@@ -215,7 +224,7 @@ class Run(Evaluations):
         name = name or self.name
         file = f"{uuid.uuid4().hex[:8]}.luml"
         saved = save_model(model, self._folder.models / file, name=name, **options)
-        self._change(models={**self._record.models, file: None})
+        self.change(models={**self._record.models, file: None})
         if self._destination is None or is_offline():
             return saved
         try:
@@ -223,13 +232,18 @@ class Run(Evaluations):
         except (LumlError, OSError) as error:
             self._put_off(error)
             return saved
-        self._change(models={**self._record.models, file: stored.id})
+        self.change(models={**self._record.models, file: stored.id})
         return stored
 
     def child(self, name: str, **options: Any) -> Run:
         """A run below this one, such as a fold or a trial: it goes where this one goes, in its group."""
         wanted = {"group": self._record.group or self.name, "orbit": self._record.orbit, **options}
         return Run(name, parent=self, folder=self.path.parent, destination=self._destination, **wanted)
+
+    def change(self, **facts: Any) -> None:
+        """Change facts of the record, such as `tags`, `group` and `description`; whatever thread does so."""
+        with self._changing:
+            self._record = self._folder.change(**facts)
 
     def flush(self) -> None:
         """Wait until all that was logged is on disk. Raises `TrackingError` when the disk refuses for a minute."""
@@ -287,14 +301,15 @@ class Run(Evaluations):
         finally:
             lost = self._record.lost + self._writer.lost
             with suppress(OSError):
-                self._change(status=status, ended_at=now(), error=said, lost=lost)
+                self.change(status=status, ended_at=now(), error=said, lost=lost)
             if self._alive is not None:
                 self._alive.close()
                 self._alive = None
 
     def _keep_last_words(self, status: Status, error: BaseException | None) -> None:
-        if self._observer is not None:
-            self._observer.close()
+        for companion in (self._live, self._observer):
+            if companion is not None:
+                companion.close()
         if cells := notebook_cells(self._first_cell):
             self.attach(cells, "surroundings/cells.py")
         if error is not None and status == "failed":
@@ -314,9 +329,6 @@ class Run(Evaluations):
         kept = f"The run {self.name!r} is kept in {self.path} and sent by `luml sync`, or by the next run. {said}"
         warnings.warn(kept, TrackingWarning, stacklevel=4)
 
-    def _change(self, **facts: Any) -> None:
-        self._record = self._folder.change(**facts)
-
     def _check_open(self) -> None:
         if self._alive is None:
             raise TrackingError(f"The run {self.name!r} has ended; Run(resume={self.id!r}) goes on with it.")
@@ -329,8 +341,11 @@ class Run(Evaluations):
 
 
 def _new_folder(runs: Path, name: str, facts: dict[str, Any]) -> RunFolder:
-    if len(name) > 255:
-        raise PackagingError(f"The name of the run has {len(name)} characters; it may have 255.")
+    for text, what in ((name, "The name"), *((tag, "A tag") for tag in facts["tags"])):
+        if not 0 < len(text) <= LONGEST_LABEL or not text.isprintable():  # said now, not at the end of a long training
+            raise PackagingError(
+                f"{what} of the run, {text[:40]!r}, must have 1 to {LONGEST_LABEL} printable characters."
+            )
     folder = RunFolder(runs / str(uuid.uuid4()))
     folder.path.mkdir(parents=True)
     folder.write(Record(id=folder.path.name, name=name, started_at=now(), **facts))

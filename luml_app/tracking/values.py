@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from luml_app.packaging.errors import PackagingError
@@ -11,6 +11,9 @@ from luml_app.tracking.writer import Point
 
 LONGEST_NAME = 200
 _LARGEST_STEP = 2**62
+_REMEMBERED = 10_000
+_known_names: set[str] = set()
+"""Names that have been checked before: a training logs the same few again and again."""
 
 
 def points(metrics: Mapping[str, Any], step: Any, at: float) -> list[Point]:
@@ -26,11 +29,11 @@ def _numbers(metrics: Mapping[str, Any], above: str) -> Iterator[tuple[str, floa
     for key, value in metrics.items():
         name = f"{above}{key}"
         if type(value) is float:  # nearly always, and this is called very often
-            yield (name if 0 < len(name) <= LONGEST_NAME else _refused(name)), value
+            yield (name if name in _known_names else checked_name(name)), value
         elif isinstance(value, Mapping):
             yield from _numbers(value, f"{name}/")
         else:
-            yield (name if 0 < len(name) <= LONGEST_NAME else _refused(name)), _number(name, value)
+            yield (name if name in _known_names else checked_name(name)), _number(name, value)
 
 
 def _number(name: str, value: Any) -> float:
@@ -58,5 +61,22 @@ def _step(step: Any) -> int:
     return whole
 
 
-def _refused(name: str) -> str:
-    raise PackagingError(f"The metric name {name[:40]!r} has {len(name)} characters; it must have 1 to {LONGEST_NAME}.")
+def checked_name(name: str, what: str = "metric") -> str:
+    """A name that the registry takes, too. Raises `PackagingError` for others."""
+    if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+        raise PackagingError(
+            f"The {what} name {name[:40]!r} has {len(name)} characters; it must have 1 to {LONGEST_NAME}, printable."
+        )
+    if len(_known_names) < _REMEMBERED:
+        _known_names.add(name)
+    return name
+
+
+def check_texts(values: Iterable[object]) -> None:
+    """Raise `PackagingError` for texts with half characters (lone surrogates), which nobody can store."""
+    for value in values:
+        if isinstance(value, str) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise PackagingError(f"{value[:40]!r} holds half a character; it cannot be stored as text.") from error

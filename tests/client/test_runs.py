@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -21,7 +22,7 @@ from luml_app.client.runs import sync
 from luml_app.packaging import read_artifact
 from luml_app.schemas.errors import Conflict
 from luml_app.tracking.errors import TrackingWarning
-from luml_app.tracking.folders import folder_of
+from luml_app.tracking.folders import all_runs, folder_of
 from tests.client.proxy import Proxy
 from tests.serving import until
 
@@ -112,6 +113,20 @@ def test_a_resumed_run_takes_the_place_of_what_was_sent(orbit: OrbitHandle) -> N
     assert (stored.extra_values, stored.id) == ({"loss": 0.5}, again.record.artifact_id)
 
 
+def test_a_run_is_sent_while_it_runs(orbit: OrbitHandle, tmp_path: Path) -> None:
+    def sent() -> list[Any]:
+        return list(orbit.artifacts(search="live"))
+
+    with orbit.run("live", live_seconds=0.2, **QUIET) as run:
+        run.log({"loss": 1.0})
+        until(lambda: sent() and sent()[0].extra_values == {"loss": 1.0}, "it is sent")
+        assert sent()[0].params["run_status"] == "running"
+        run.log({"loss": 0.5})
+        until(lambda: sent() and sent()[0].extra_values == {"loss": 0.5}, "it is sent again")
+    (stored,) = sent()
+    assert (stored.id, stored.params["run_status"]) == (run.record.artifact_id, "completed")
+
+
 def test_a_server_that_is_away_ends_no_training(far_orbit: OrbitHandle, proxy: Proxy, orbit: OrbitHandle) -> None:
     with pytest.warns(TrackingWarning, match="luml sync"), far_orbit.run("far", **QUIET) as run:
         run.log({"loss": 1.0})
@@ -140,6 +155,10 @@ def test_killed_runs_are_found_by_sync_and_sent_once(
     with pytest.raises(SystemExit) as ended:
         main(["runs", "list"])
     assert not ended.value.code and ours in capsys.readouterr().out
+    for arguments, left in ((["remove", lost[:8]], {homeless, ours}), (["remove", "--sent"], set())):
+        with pytest.raises(SystemExit):
+            main(["runs", *arguments])
+        assert {record.id for _, record in all_runs()} == left
 
 
 def test_a_break_after_the_upload_stores_nothing_twice(client: Client, orbit: OrbitHandle) -> None:

@@ -107,6 +107,37 @@ def test_processes_log_to_one_run(begin: Begin, method: str) -> None:
     assert len(rows(run.path, "SELECT DISTINCT key FROM dynamic_metrics")) == 5
 
 
+def test_ctrl_c_ends_a_run_as_aborted(start: Start, runs: Path) -> None:
+    process = start(
+        "import time; from luml_app.tracking import Run\n"
+        "with Run('x', surroundings=False, system_seconds=0) as run:\n"
+        "    run.log({'a': 1.0}); print('logs', flush=True)\n"
+        "    while True: time.sleep(1)"
+    )
+    assert line_of(process) == "logs"
+    process.send_signal(signal.SIGINT)
+    process.wait()
+    ((folder, record),) = unsent(runs)
+    assert (record.status, record.error) == ("aborted", "KeyboardInterrupt")
+    assert rows(folder.path, "SELECT count(*) FROM dynamic_metrics") == [(1,)]
+
+
+def test_the_cells_of_a_notebook_are_kept(start: Start, runs: Path) -> None:
+    process = start(
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "shell = InteractiveShell.instance()\n"
+        "for cell in ('before = 1', 'from luml_app.tracking import Run\\nrun = Run(\"x\")', 'y = 2', 'run.finish()'):\n"
+        "    shell.run_cell(cell, store_history=True).raise_error()"
+    )
+    assert process.wait() == 0, process.communicate()
+    ((folder, _),) = unsent(runs)
+    cells = (folder.path / "attachments/surroundings/cells.py").read_text()
+    assert "before = 1" not in cells
+    assert [line for line in cells.splitlines() if line and not line.startswith("#")] == [
+        "from luml_app.tracking import Run", 'run = Run("x")', "y = 2", "run.finish()",
+    ]  # fmt: skip
+
+
 def test_a_run_that_is_being_sent_cannot_be_resumed_and_one_that_runs_cannot_be_sent(begin: Begin) -> None:
     run = begin()
     folder = RunFolder(run.path)

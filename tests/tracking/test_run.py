@@ -74,6 +74,7 @@ def test_nan_and_infinity_are_kept_as_such(begin: Begin) -> None:
         ({"a": 1.0}, True, "step is True"),
         ({"a": 1.0}, 2**63, "step is 9223372036854775808"),
         ({"": 1.0}, None, "0 characters"),
+        ({"half \ud800": 1.0}, None, "200, printable"),
         ({"a" * 201: 1.0}, None, "201 characters"),
     ],
 )
@@ -83,6 +84,17 @@ def test_a_mistake_is_shown_where_it_was_made(begin: Begin, metrics: Any, step: 
         run.log({"good": 1.0, **metrics}, step=step)
     run.log({"after": 1.0})
     assert run.metrics() == {"after": 1.0}, "nothing of a call that was refused is kept, and the next one is"
+
+
+def test_texts_that_nobody_can_store_are_refused_at_once(begin: Begin) -> None:
+    run = begin()
+    for name, value in (("", 1), ("x" * 201, 1), ("a\0b", 1), ("word", "half \ud800")):
+        with pytest.raises(PackagingError, match=r"parameter name|half a character"):
+            run.log(params={name: value})
+    with pytest.raises(PackagingError, match=r"A tag of the run, 'x+', must have 1 to 255"):
+        begin(tags=["x" * 256])
+    run.log(params={"word": "größer \U0001f600"})
+    assert run.params() == {"word": "größer \U0001f600"}
 
 
 def test_the_end_of_a_block_is_the_status(begin: Begin) -> None:
