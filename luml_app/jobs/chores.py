@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -74,12 +74,12 @@ def queue_chore(
     payload: Mapping[str, Any] | None = None,
     *,
     key: str | None = None,
-    at: datetime | None = None,
+    pause: timedelta = timedelta(),
 ) -> None:
     """Queue a chore in the caller's transaction: one statement, which also wakes the housekeepers.
 
     Of chores with one `key` (without one, each is alone) only one waits at a time: a second finds the first and leaves
-    it as it is. `at`: not before then.
+    it as it is. Not before a `pause`, by the database's clock: it is the one that all server processes have in common.
     """
     job_id = new_id()
     row = {
@@ -88,7 +88,7 @@ def queue_chore(
         "payload": dict(payload or {}),
         "dedupe_key": f"{what.kind}:{key or job_id}",
         "max_attempts": what.attempts,
-        "scheduled_at": at or func.now(),
+        "scheduled_at": func.now() + pause,
     }
     new = insert(jobs).values(row)
     waiting = new.on_conflict_do_nothing(index_elements=["dedupe_key"], index_where=text("state = 'queued'"))

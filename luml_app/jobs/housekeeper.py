@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -37,11 +37,10 @@ class Housekeeper(Workers):
 
     def plan(self, pause: float = 0.0) -> None:
         """Queue each recurring chore that neither waits nor is being done, for in so many seconds."""
-        at = datetime.now(UTC) + timedelta(seconds=pause) if pause else None
         recurring = {f"{chore.kind}:recurring": chore for chore in self.chores.values() if chore.every is not None}
         with self.database.write() as db:
             for key in recurring.keys() - queue.live_keys(db, list(recurring)):
-                queue_chore(db, recurring[key], key="recurring", at=at)
+                queue_chore(db, recurring[key], key="recurring", pause=timedelta(seconds=pause))
 
     def until_next(self) -> float:
         """Seconds until the next chore is due."""
@@ -90,7 +89,7 @@ class Housekeeper(Workers):
             else:
                 row = queue.fail(db, job.id, job.lease_token, told, transient=again, pauses=chore.pauses)
             if chore.every is not None and row is not None and row.state != "queued":
-                queue_chore(db, chore, key="recurring", at=datetime.now(UTC) + timedelta(seconds=chore.every))
+                queue_chore(db, chore, key="recurring", pause=timedelta(seconds=chore.every))
 
     @contextmanager
     def _leased(self, job: Any) -> Iterator[threading.Event]:

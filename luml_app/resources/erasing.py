@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -72,14 +72,15 @@ class _Erasure:
         """The deletion of the errand; None when it is done."""
         mine = t.deletions.c.id == UUID(errand.payload["deletion_id"])
         with errand.database.read() as db:
-            row = db.execute(select(t.deletions).where(mine, t.deletions.c.finished_at.is_(None))).one_or_none()
+            age = (func.now() - t.deletions.c.created_at).label("age")
+            row = db.execute(select(t.deletions, age).where(mine, t.deletions.c.finished_at.is_(None))).one_or_none()
         return None if row is None else cls(errand, row)
 
     @property
     def age(self) -> timedelta:
         """Since when it goes on."""
-        begun: datetime = self.row.created_at
-        return datetime.now(UTC) - begun
+        age: timedelta = self.row.age
+        return age
 
     def undeploying(self) -> bool:
         """Ask satellites to take deployments down; whether some are still waited for."""
@@ -127,8 +128,7 @@ class _Erasure:
     def look_again(self) -> None:
         """Go on in a moment, without keeping a worker busy with waiting."""
         with self.errand.database.write() as db:
-            at = datetime.now(UTC) + _LOOK_AGAIN
-            queue_chore(db, erase, self.errand.payload, key=str(self.row.id), at=at)
+            queue_chore(db, erase, self.errand.payload, key=str(self.row.id), pause=_LOOK_AGAIN)
 
     def _inside(self) -> Any:
         """Which artifacts are in the place."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -95,8 +95,7 @@ def note_served(revision_id: UUID) -> Any:
 
 def _queue(db: Connection, deployment_id: UUID, generation: int, pause: timedelta) -> None:
     payload = {"deployment_id": str(deployment_id), "generation": generation}
-    at = datetime.now(UTC) + pause
-    queue_chore(db, advance_rollout, payload, key=f"{deployment_id}:{generation}", at=at)
+    queue_chore(db, advance_rollout, payload, key=f"{deployment_id}:{generation}", pause=pause)
 
 
 @chore("deployment.advance")

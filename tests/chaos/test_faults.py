@@ -35,10 +35,11 @@ SHORT = 2
 class Place:
     """A house with a deployment that serves its first revision; the bytes of models come by way of `line`."""
 
-    def __init__(self, house: Installation, line: Proxy) -> None:
+    def __init__(self, house: Installation, line: Proxy, name: str) -> None:
         self.house, self.line = house, line
-        self.first = house.model("first")
-        self.live: DeploymentHandle = self.first.deploy(name="live").wait(120)
+        # A fresh one for each: its bytes are no others' that are cached.
+        self.first = house.model(name)
+        self.live: DeploymentHandle = self.first.deploy(name=name).wait(120)
 
     def told(self, handle: DeploymentHandle, reason: Reason) -> None:
         """Wait until the deployment says that this is wrong, and what to do."""
@@ -92,14 +93,39 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-@pytest.fixture
-def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
+@contextmanager
+def open_place(folder: Path, **settings: Any) -> Iterator[tuple[Installation, Proxy]]:
+    """A house with a line to it."""
     ports = Port(), Port()
     line = Proxy(ports[0].number)
-    settings = {"LUML_PUBLIC_URL": line.address, "LUML_SIGNED_URL_SECONDS": getattr(request, "param", 3600)}
-    with installed(tmp_path, "docker", need_engine(), ports=ports, **settings) as house:
-        yield Place(house, line)
+    with installed(folder, "docker", need_engine(), ports=ports, LUML_PUBLIC_URL=line.address, **settings) as house:
+        yield house, line
     line.close()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Installation, Proxy]]:
+    with open_place(tmp_path_factory.mktemp("house")) as made:
+        yield made
+
+
+@pytest.fixture
+def place(house: tuple[Installation, Proxy], request: pytest.FixtureRequest) -> Iterator[Place]:
+    made = Place(*house, request.node.name)
+    yield made
+    made.live.orbit.client.deployments.delete(*made.live.ids)
+
+
+@pytest.fixture
+def place_with_small_disk(small_disk: Path) -> Iterator[Place]:
+    with open_place(small_disk.parent) as made:
+        yield Place(*made, "first")
+
+
+@pytest.fixture
+def place_with_short_addresses(tmp_path: Path) -> Iterator[Place]:
+    with open_place(tmp_path, LUML_SIGNED_URL_SECONDS=SHORT) as made:
+        yield Place(*made, "first")
 
 
 def fill(disk: Path) -> Path:
@@ -120,9 +146,10 @@ def flip(path: Path, at: int) -> None:
         file.write(bytes([byte ^ 1]))
 
 
-def test_a_full_disk(small_disk: Path, place: Place) -> None:
+def test_a_full_disk(small_disk: Path, place_with_small_disk: Place) -> None:
+    place = place_with_small_disk
     with place.called():
-        second = place.triple("second")
+        second = place.triple("after a full disk")
         ballast = fill(small_disk)
         place.live.update(second)
         fresh = place.first.deploy(name="fresh")
@@ -135,7 +162,7 @@ def test_a_full_disk(small_disk: Path, place: Place) -> None:
 
 @pytest.mark.parametrize("where", ["archive", "folder"])
 def test_a_corrupted_cache(place: Place, where: str) -> None:
-    second = place.triple("second")
+    second = place.triple(f"corrupted {where}")
     place.live.update(second).wait(120)
     place.live.rollback().wait(120)
     place.right(place.live)
@@ -148,7 +175,7 @@ def test_a_corrupted_cache(place: Place, where: str) -> None:
 
 
 def test_a_bucket_that_breaks_off_and_is_away(place: Place) -> None:
-    second = place.triple("second", members={"variant_artifacts/weights": "w" * 2**22})
+    second = place.triple("broken off", members={"variant_artifacts/weights": "w" * 2**22})
     with place.called():
         # In the middle of a download, and then at the first byte of each further one, until it is back.
         place.line.plan(*(Fault("GET /store", after=cut) for cut in (2**21, *[0] * 200)))
@@ -171,9 +198,9 @@ def test_a_server_killed_in_the_middle_of_a_download(place: Place) -> None:
     assert place.live.reload().compute({"x": [1.0]}) == {"y": [3.0]}
 
 
-@pytest.mark.parametrize("place", [SHORT], indirect=True)
-def test_an_address_that_has_expired(place: Place) -> None:
-    second = place.triple("second")
+def test_an_address_that_has_expired(place_with_short_addresses: Place) -> None:
+    place = place_with_short_addresses
+    second = place.triple("after an expired address")
     with place.called():
         place.line.plan(Fault("GET /store", held=SHORT + 1))
         place.live.update(second)
@@ -184,7 +211,7 @@ def test_an_address_that_has_expired(place: Place) -> None:
 
 def test_other_bytes_in_the_bucket(place: Place) -> None:
     """One bit is another one on its way; the next download is good."""
-    second = place.triple("second")
+    second = place.triple("other bytes")
     with place.called():
         place.line.plan(Fault("GET /store", after=5000, flip=True))
         place.live.update(second)
