@@ -16,7 +16,7 @@ from tests.chaos.own_engine import own_engine, wheels
 from tests.satellite.contract_server import until
 from tests.satellite.load import Load, load
 
-pytestmark = [pytest.mark.slow, pytest.mark.docker]
+pytestmark = [pytest.mark.slow, pytest.mark.docker, pytest.mark.timeout(900)]
 
 BODY = {"inputs": {"x": [1.0, 2.0]}}
 

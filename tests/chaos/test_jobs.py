@@ -21,7 +21,7 @@ from tests.satellite.contract_server import until
 
 JOBS, WORKERS, SEED = 10_000, 8, 4
 OURS = t.jobs.c.satellite_id.is_not(None)
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture
