@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -35,13 +36,16 @@ class Runs:
         """Begin a training run, or `resume` one by its id; use it as a context manager.
 
         It is kept on this machine while it runs, and sent to `collection` when it ends; `options` as of
-        `luml_app.tracking.Run`. Runs that were killed or could not be sent before are sent meanwhile.
+        `luml_app.tracking.Run`. A run that has gone on elsewhere since, or has never been here, is fetched first, by
+        its whole id. Runs that were killed or could not be sent before are sent meanwhile.
         """
         from luml_app.tracking import Run
         from luml_app.tracking.settings import is_offline
 
         orbit = cast("OrbitHandle", self)
         destination = OrbitDestination(orbit, collection)
+        if resume is not None and not is_offline():
+            _fetch_what_went_on_elsewhere(orbit, resume, options.get("folder"))
         run = Run(name, tags=tags, group=group, resume=resume, destination=destination, **options)
         if not is_offline():
             threading.Thread(target=_send_left_behind, args=(orbit, run), daemon=True, name="luml-run-sender").start()
@@ -91,6 +95,34 @@ class OrbitDestination:
     def _remove(self, artifact_id: UUID | None) -> None:
         with suppress(NotFound, Conflict):  # gone already, or in a track, where it stays
             self._orbit.artifact(str(artifact_id)).delete()
+
+
+def _fetch_what_went_on_elsewhere(orbit: OrbitHandle, run_id: str, folder: str | Path | None) -> None:
+    """Bring a run here that is not, or was resumed on another machine. What waits here to be sent is never replaced."""
+    from luml_app.tracking.errors import TrackingError
+    from luml_app.tracking.folders import folder_of
+    from luml_app.tracking.settings import runs_folder
+    from luml_app.tracking.unpacking import unpack_run
+
+    runs, record = Path(folder).absolute() if folder is not None else runs_folder(), None
+    with suppress(TrackingError):
+        record = folder_of(run_id, runs).read()
+    if (record is None and not _is_id(run_id)) or (record is not None and record.sent_at is None):
+        return
+    wanted = f'params.run_id = "{record.id if record else UUID(run_id)}"'
+    for stored in orbit.artifacts(types=["experiment"], status=["uploaded"], filter=wanted, limit=1):
+        if record is None or record.artifact_id != stored.id:
+            with tempfile.TemporaryDirectory(prefix="luml-") as scratch:
+                file = orbit.artifact(stored.id).download(scratch)
+                unpack_run(file, runs, str(stored.params["run_id"]), stored.id)
+        return
+
+
+def _is_id(text: str) -> bool:
+    try:
+        return bool(UUID(text))
+    except ValueError:
+        return False
 
 
 def sync(

@@ -138,6 +138,8 @@ def folder_of(run_id: str, runs: Path | None = None) -> RunFolder:
 def all_runs(runs: Path | None = None) -> Iterator[tuple[RunFolder, Record]]:
     """All runs that are kept, in no order; folders without a record that can be read are none."""
     for file in (runs or runs_folder()).glob("*/run.json"):
+        if file.parent.name.startswith("."):  # a run that is just being fetched
+            continue
         with suppress(TrackingError):
             yield (folder := RunFolder(file.parent)), folder.read()
 

@@ -21,7 +21,7 @@ from luml_app.client.orbits import OrbitHandle
 from luml_app.client.runs import sync
 from luml_app.packaging import read_artifact
 from luml_app.schemas.errors import Conflict
-from luml_app.tracking.errors import TrackingWarning
+from luml_app.tracking.errors import TrackingError, TrackingWarning
 from luml_app.tracking.folders import all_runs, folder_of
 from tests.client.proxy import Proxy
 from tests.serving import until
@@ -125,6 +125,26 @@ def test_a_run_is_sent_while_it_runs(orbit: OrbitHandle, tmp_path: Path) -> None
         until(lambda: sent() and sent()[0].extra_values == {"loss": 0.5}, "it is sent again")
     (stored,) = sent()
     assert (stored.id, stored.params["run_status"]) == (run.record.artifact_id, "completed")
+
+
+def test_a_run_goes_on_where_it_has_never_been_and_after_it_went_on_elsewhere(
+    orbit: OrbitHandle, tmp_path: Path
+) -> None:
+    here, there = {"folder": tmp_path / "here", **QUIET}, {"folder": tmp_path / "there", **QUIET}
+    with orbit.run("far", tags=["t"], group="g", **here) as run:
+        run.log({"loss": 3.0}, params={"depth": 1})
+        run.attach(b"hello", "notes/a.txt")
+    with orbit.run(resume=run.id, **there) as moved:
+        moved.log({"loss": 2.0})
+    assert (moved.name, moved.record.tags, moved.record.group) == ("far", ["t"], "g")
+    with orbit.run(resume=run.id[:8], **here) as back:
+        back.log({"loss": 1.0})
+        assert back.curve("loss") == ([0, 1, 2], [3.0, 2.0, 1.0])
+    (stored,) = orbit.artifacts(search="far")
+    assert orbit.artifact(stored.id).attachment("notes/a.txt") == b"hello"
+    assert (stored.extra_values, stored.params["depth"]) == ({"loss": 1.0}, 1)
+    with pytest.raises(TrackingError, match="no run"):
+        orbit.run(resume="019a0000-0000-7000-8000-000000000000", **there)
 
 
 def test_a_server_that_is_away_ends_no_training(far_orbit: OrbitHandle, proxy: Proxy, orbit: OrbitHandle) -> None:
