@@ -65,6 +65,14 @@ def _migrate_and_populate(url: str) -> None:
     populate(url)
 
 
+@pytest.fixture(autouse=True)
+def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a test downloads is in no cache but its own."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("LUML_CACHE_FOLDER", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def migrated(cluster: Cluster) -> str:
     """The name of the template that holds the tables and nothing else."""

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
 from uuid import UUID
 
+from luml_app.client.downloading import download
 from luml_app.client.inference import compute, predictions, request_of_sample
 from luml_app.client.logs import Chosen
 from luml_app.client.progress import bytes_bar, waiting
 from luml_app.client.recordings import Recordings
 from luml_app.client.tables import Tables
-from luml_app.client.transfers import download
 from luml_app.schemas.artifacts import Artifact
 from luml_app.schemas.collections import Collection
 from luml_app.schemas.deployments import Deployment
@@ -68,9 +68,9 @@ class ArtifactHandle(Recordings, Tables):
         target = Path(path) if path is not None else Path()
         target = target / self._own_file_name() if target.is_dir() else target
         client = self.orbit.client
-        url = client.artifacts.download_url(*self.ids).url
-        with bytes_bar(f"Downloading {self.data.name or self.data.file_name}", self.data.size) as progress:
-            return download(client.direct, url, target, self.data.file_hash, progress)
+        data = self.data
+        with bytes_bar(f"Downloading {data.name or data.file_name}", data.size) as progress:
+            return download(client.direct, self._address, target, data.file_hash, data.size, progress)
 
     def log(
         self,
@@ -125,6 +125,10 @@ class ArtifactHandle(Recordings, Tables):
     def delete(self) -> None:
         """Delete the artifact and its bytes. Raises Conflict while it is deployed or in a track."""
         self.orbit.client.artifacts.delete(*self.ids)
+
+    def _address(self) -> str:
+        """A signed address of the file, good for a while."""
+        return self.orbit.client.artifacts.download_url(*self.ids).url
 
     def _own_file_name(self) -> str:
         """The last part of the file's name: it was chosen by whoever uploaded it, and must not lead elsewhere."""

@@ -17,12 +17,11 @@ from uuid import UUID
 from luml_app.client.calls import Id
 from luml_app.client.naming import named
 from luml_app.client.objects import ArtifactHandle, DeploymentHandle, TrackHandle, pages
-from luml_app.client.progress import bytes_bar
 from luml_app.client.runs import Runs
-from luml_app.client.transfers import upload
-from luml_app.schemas.artifacts import ArtifactCreated, ArtifactListed, ArtifactsChanged, ArtifactType, Refusal
+from luml_app.client.uploading import store
+from luml_app.schemas.artifacts import ArtifactListed, ArtifactsChanged, ArtifactType, Refusal
 from luml_app.schemas.collections import Collection
-from luml_app.schemas.errors import Conflict, Invalid, LumlError, NotFound, Unavailable
+from luml_app.schemas.errors import Conflict, Invalid, LumlError, NotFound
 from luml_app.schemas.events import Event
 from luml_app.schemas.fields import SortOrder
 from luml_app.schemas.organizations import OrbitListed
@@ -31,7 +30,7 @@ from luml_app.schemas.tracks import Stage
 
 if TYPE_CHECKING:
     from luml_app.client.http import Client
-    from luml_app.packaging import ArtifactInfo, Experiment
+    from luml_app.packaging import Experiment
 
 _LISTED, _AT_ONCE = 10, 500
 
@@ -153,14 +152,17 @@ class OrbitHandle(Runs):
 
         path = Path(path)
         try:
+            before = path.stat()
             info = read_artifact(path)
         except PackagingError as error:
             raise type(error)(f"{path}: {error.message}") from error
         self._hint(info.file_hash)
         place = self.collection(collection or f"{info.type}s", info.type if collection is None else "mixed")
-        created = self.client.artifacts.create(
-            *self.ids,
-            place.id,
+        artifact_id = store(
+            self.client,
+            (*self.ids, place.id),
+            path,
+            before,
             file_name=path.name,
             manifest=info.manifest,
             file_index={member: (offset, size) for member, (offset, size) in info.file_index.items()},
@@ -172,8 +174,7 @@ class OrbitHandle(Runs):
             description=description,
             tags=tags,
         )
-        self._send(created, path, info)
-        return ArtifactHandle.read(self, place.id, created.artifact.id)
+        return ArtifactHandle.read(self, place.id, artifact_id)
 
     def log_model(
         self,
@@ -352,24 +353,6 @@ class OrbitHandle(Runs):
         while batch := list[Id](islice(ids, _AT_ONCE)):
             refused += change(batch).refused
         return refused
-
-    def _send(self, created: ArtifactCreated, path: Path, info: ArtifactInfo) -> None:
-        ids = (*self.ids, created.artifact.collection_id, created.artifact.id)
-        try:
-            with bytes_bar(f"Uploading {created.artifact.name}", info.size) as progress:
-                upload(self.client, created, path, progress)
-        except BaseException:
-            with suppress(LumlError):  # what went wrong with the bytes is the news, not that nobody can be told
-                self.client.artifacts.update(*ids, status="upload_failed")
-            raise
-        self._confirm(ids)
-
-    def _confirm(self, ids: tuple[UUID, UUID, UUID, UUID]) -> None:
-        """Report the upload. Unlike other writes, it may be said twice, so a lost answer is no loss."""
-        try:
-            self.client.artifacts.update(*ids, status="uploaded")
-        except Unavailable:
-            self.client.artifacts.update(*ids, status="uploaded")
 
 
 def _is_id(name: str | UUID) -> bool:

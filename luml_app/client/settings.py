@@ -69,6 +69,27 @@ def progress_wanted() -> bool:
     return not os.environ.get("LUML_NO_PROGRESS")
 
 
+def cache_folder() -> Path:
+    """Where transfers keep what they go on with, and what they have fetched: ``LUML_CACHE_FOLDER``, else the usual one
+    of the platform.
+    """
+    import platformdirs
+
+    named = os.environ.get("LUML_CACHE_FOLDER")
+    return Path(named) if named else platformdirs.user_cache_path("luml")
+
+
+def cache_bytes() -> int:
+    """How much of what was fetched is kept: ``LUML_CACHE_GIB``, 10 by default. Raises ConfigurationError."""
+    told = os.environ.get("LUML_CACHE_GIB") or "10"
+    try:
+        if 0 <= (size := float(told)) < 1e6:
+            return int(size * 1024**3)
+    except ValueError:
+        pass
+    raise ConfigurationError(f"LUML_CACHE_GIB is {told!r}; it must be a number of GiB, 0 to keep nothing.")
+
+
 def save_connection(address: str, api_key: str, path: Path | None = None) -> Path:
     """Write the config file, readable by its owner only, all of it or nothing.
 

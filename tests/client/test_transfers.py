@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from luml_app.client import transfers
+from luml_app.client import downloading, transfers, uploading
 from luml_app.client.orbits import OrbitHandle
 from luml_app.client.transfers import TransferError
 from tests.client.conftest import sha256
@@ -61,7 +61,7 @@ def test_progress_counts_every_byte_once(far_orbit: OrbitHandle, make_file: Make
         *far_orbit.ids, place.id, file_name=path.name, manifest=info.manifest, file_index={}, file_hash=info.file_hash,
         size=info.size,
     )  # fmt: skip
-    transfers.upload(far_orbit.client, created, path, lambda count: sent.append(sent[-1] + count))
+    uploading.upload(far_orbit.client, created, path, lambda count: sent.append(sent[-1] + count))
     assert sent[-1] == path.stat().st_size
     assert max(sent) == sent[-1] and not proxy.faults
 
@@ -91,7 +91,7 @@ def test_a_file_that_shrinks_meanwhile(orbit: OrbitHandle, make_file: MakeFile) 
     )  # fmt: skip
     os.truncate(path, 1000)
     with pytest.raises(TransferError, match="shorter"):
-        transfers.upload(orbit.client, created, path)
+        uploading.upload(orbit.client, created, path)
 
 
 def test_a_lost_answer_to_the_report_is_no_loss(far_orbit: OrbitHandle, make_file: MakeFile, proxy: Proxy) -> None:
@@ -119,7 +119,7 @@ def test_a_download_that_never_succeeds_leaves_nothing(
     proxy.plan(*[Fault("GET /store", after=0)] * transfers.TRIES)
     with pytest.raises(TransferError):
         stored.download(tmp_path / "new" / "found.tar")
-    assert left_in(tmp_path / "new") == []
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_download_that_arrives_changed_is_refused(
@@ -143,9 +143,10 @@ def test_a_bucket_without_ranges(far_orbit: OrbitHandle, make_file: MakeFile, pr
 
 
 def test_an_expired_or_forged_address_is_not_tried_again(client: Any, proxy: Proxy, tmp_path: Path) -> None:
+    url = f"{proxy.address}/store/b/k?signature=x"
     with pytest.raises(TransferError, match="403"):
-        transfers.download(client.direct, f"{proxy.address}/store/b/k?signature=x", tmp_path / "x", "0" * 64)
-    assert len(proxy.requests) == 1
+        downloading.download(client.direct, lambda: url, tmp_path / "x", "0" * 64, 10)
+    assert len(proxy.requests) == 2  # and another address was asked for, which is no better
 
 
 def test_a_range_of_an_object(orbit: OrbitHandle, make_file: MakeFile) -> None:
@@ -170,7 +171,7 @@ def test_a_file_name_that_leads_elsewhere(orbit: OrbitHandle, make_file: MakeFil
             *orbit.ids, orbit.collection("c").id, file_name=name, manifest=info.manifest, file_index={},
             file_hash=info.file_hash, size=info.size, name=name.replace("/", "_"),
         )  # fmt: skip
-        transfers.upload(orbit.client, created, path)
+        uploading.upload(orbit.client, created, path)
         orbit.client.artifacts.update(
             *orbit.ids, created.artifact.collection_id, created.artifact.id, status="uploaded"
         )

@@ -150,7 +150,14 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
     environment = Recorder(LUML_ADDRESS="http://localhost", SATELLITE_TOKEN="dfssat_x")
     from_environment(environment)
     known = {PREFIX + name.upper() for name in Settings.__dataclass_fields__} | environment.asked
-    known |= {"LUML_API_KEY", "LUML_NO_PROGRESS", "LUML_RUNS_FOLDER", "LUML_OFFLINE"}
+    known |= {
+        "LUML_API_KEY",
+        "LUML_NO_PROGRESS",
+        "LUML_RUNS_FOLDER",
+        "LUML_OFFLINE",
+        "LUML_CACHE_FOLDER",
+        "LUML_CACHE_GIB",
+    }
     for page in ("operations", "satellites"):
         assert set(re.findall(r"^\| `([A-Z_]+)`", text_of(page), re.MULTILINE)) <= known
 
