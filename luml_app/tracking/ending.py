@@ -23,6 +23,11 @@ def end_at_exit(run: Run) -> None:
     _unended.add(run)
 
 
+def has_ended(run: Run) -> None:
+    """Somebody has ended the run."""
+    _unended.discard(run)
+
+
 _unended: set[Run] = set()
 
 

@@ -21,7 +21,7 @@ from luml_app.packaging.metric_curves import BUCKETS, curve, metric_names
 from luml_app.packaging.metrics_database import as_param, last_metrics, logged_params, open_database
 from luml_app.schemas.errors import LumlError
 from luml_app.tracking.destination import Destination, send
-from luml_app.tracking.ending import end_at_exit, how_it_ended
+from luml_app.tracking.ending import end_at_exit, has_ended, how_it_ended
 from luml_app.tracking.errors import TrackingError, TrackingWarning
 from luml_app.tracking.evaluations import Evaluations
 from luml_app.tracking.folders import Record, RunFolder, Status, folder_of, now
@@ -305,6 +305,7 @@ class Run(Evaluations):
             if self._alive is not None:
                 self._alive.close()
                 self._alive = None
+            has_ended(self)
 
     def _keep_last_words(self, status: Status, error: BaseException | None) -> None:
         for companion in (self._live, self._observer):

@@ -170,12 +170,13 @@ class Writer:
                     _write(self._database, points, statements)
                 self.trouble = None
                 return
-            except sqlite3.OperationalError as error:  # full, locked, away: it may pass
+            except Exception as error:
                 self.trouble = error
-            except Exception as error:  # what nothing helps against must not keep the rest from being written
-                self.trouble, self.lost = error, self.lost + len(points) + len(statements)
-                warnings.warn(f"{self._file}: {error!r}; what was just logged is lost.", TrackingWarning, stacklevel=1)
-                return
+                if not _may_pass(error):  # what nothing helps against must not keep the rest from being written
+                    self.lost += len(points) + len(statements)
+                    said = f"{self._file}: {error!r}; what was just logged is lost."
+                    warnings.warn(said, TrackingWarning, stacklevel=1)
+                    return
             if self._closing:
                 return
             time.sleep(_AGAIN_SECONDS)
@@ -221,6 +222,11 @@ def _flush_before_a_worker_ends(writer: Writer) -> None:
 def _flush(reference: weakref.ref[Writer]) -> None:
     if writer := reference():
         writer.flush()
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether it may go by itself: full, locked, away. A statement that is wrong stays wrong."""
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR
 
 
 def _write(database: sqlite3.Connection, points: list[Point], statements: list[Statement]) -> None:

@@ -149,6 +149,16 @@ def test_a_run_that_is_being_sent_cannot_be_resumed_and_one_that_runs_cannot_be_
         begin(resume=run.id)
 
 
+def test_what_can_never_be_written_keeps_nothing_else_from_it(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "exp.db")
+    with pytest.warns(TrackingWarning, match=r"nonsense.*lost"):
+        writer.execute(("nonsense", ()))
+        writer.flush()
+    writer.log([("a", 1.0, None, 0.0)])
+    writer.close()
+    assert (rows(tmp_path, "SELECT count(*) FROM dynamic_metrics"), writer.lost) == ([(1,)], 1)
+
+
 def test_a_disk_that_refuses_ends_no_training_and_what_is_lost_is_counted(tmp_path: Path) -> None:
     writer = Writer(tmp_path / "exp.db", capacity=10, patience=0.2)
     with closing(sqlite3.connect(tmp_path / "exp.db", isolation_level=None)) as holder:
