@@ -27,10 +27,12 @@ class Prepared:
     document is sent as its text).
 
     A list is one parameter (``column == func.any(bindparam(…))``): the number of elements must not change the SQL.
+    With `plan_anew`, PostgreSQL plans it for the values of each time (see `core.db`); only its text is ready.
     """
 
-    def __init__(self, query: SelectBase) -> None:
+    def __init__(self, query: SelectBase, *, plan_anew: bool = False) -> None:
         self._query = query
+        self._prepare = not plan_anew
 
     def all(self, db: Connection, **values: Any) -> list[Any]:
         """The rows, as named tuples. Raises SQLAlchemy's errors, as its own execution would."""
@@ -38,7 +40,7 @@ class Prepared:
         driver: Any = db.connection.driver_connection
         try:
             cursor = driver.cursor(row_factory=lambda _: make)
-            rows: list[Any] = cursor.execute(sql, fixed | values, prepare=True).fetchall()
+            rows: list[Any] = cursor.execute(sql, fixed | values, prepare=self._prepare).fetchall()
         except psycopg.Error as error:
             if driver.closed:
                 # SQLAlchemy shall meet the lost connection itself, to forget all that were opened before.

@@ -16,7 +16,7 @@ from luml_app.core.operations import Resource, operation
 from luml_app.core.outside import UNASKED
 from luml_app.core.prepared import Prepared
 from luml_app.core.scope import Found
-from luml_app.resources.artifact_rows import listed_artifact, slim_artifacts
+from luml_app.resources.artifact_rows import listed_artifacts
 from luml_app.resources.artifact_search import Wanted, find_page
 from luml_app.resources.artifact_values import (
     GROUPS,
@@ -132,8 +132,8 @@ class Artifacts(Resource):
             cursor=cursor,
             with_total=with_total,
         )
-        rows, following, total = find_page(self.db, wanted, slim_artifacts())
-        return ArtifactPage(items=[listed_artifact(row) for row in rows], cursor=following, total=total)
+        ids, following, total = find_page(self.db, wanted)
+        return ArtifactPage(items=listed_artifacts(self.db, ids), cursor=following, total=total)
 
     @operation(f"GET {_ORBIT}/artifacts/{{artifact_id}}", needs="artifact:read", whole=True)
     def find(self) -> Artifact:

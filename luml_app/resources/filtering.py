@@ -7,12 +7,12 @@ Every value travels as a bound parameter. A comparison with something missing is
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import BigInteger, Double, and_, cast, collate, func, literal, or_, select, true
+from sqlalchemy import BigInteger, Double, Text, and_, cast, collate, func, literal, or_, select, true
 from sqlalchemy.dialects.postgresql import ARRAY, array
 
 from luml_app.core import tables as t
@@ -69,14 +69,14 @@ def needs_number(tree: Filter, name: str) -> bool:
             return False
 
 
-def has_tag(tag: str) -> Condition:
-    """Whether an artifact has this tag."""
-    return t.artifacts.c.tags.contains([tag])
+def has_tag(tag: Any, of: Any = t.artifacts.c) -> Condition:
+    """Whether an artifact with these columns has this tag (a text, or a parameter)."""
+    return of.tags.contains(cast(array([tag]), ARRAY(Text)))
 
 
-def has_piece(piece: str, *columns: str) -> Condition:
-    """Whether one of these columns of an artifact holds the piece, in whatever case."""
-    return or_(*(contains(t.artifacts.c[name], piece) for name in columns))
+def has_piece(piece: Any, columns: Iterable[Any]) -> Condition:
+    """Whether one of these columns holds the piece (a text, or a parameter), in whatever case."""
+    return or_(*(contains(column, piece) for column in columns))
 
 
 def hints(tree: Filter, orbit_id: OrbitId) -> list[Condition]:
@@ -97,16 +97,24 @@ def hints(tree: Filter, orbit_id: OrbitId) -> list[Condition]:
             return []
 
 
-def hint_of_tags(tags: Sequence[str], orbit_id: OrbitId) -> Condition:
+def hint_of_tags(tags: Sequence[Any], orbit_id: OrbitId) -> Condition:
     """What holds for artifacts with one of the tags, and for hardly any others."""
     return _SEARCH_KEYS.overlap(array([func.luml_tag_key(orbit_id, tag, type_=BigInteger) for tag in tags]))
 
 
 def hints_of_piece(piece: str, orbit_id: OrbitId) -> list[Condition]:
-    """What holds for artifacts in which the piece is found. Pieces of less than three letters are on no index."""
-    if len(piece.lower()) < 3:
-        return []
-    return [_SEARCH_KEYS.contains(func.luml_piece_keys(orbit_id, piece, type_=_KEYS))]
+    """What holds for artifacts in which the piece is found, if an index knows."""
+    return [hint_of_piece(piece, orbit_id)] if is_on_index(piece) else []
+
+
+def is_on_index(piece: str) -> bool:
+    """Whether the index knows such pieces; those of less than three letters it does not."""
+    return len(piece.lower()) >= 3
+
+
+def hint_of_piece(piece: Any, orbit_id: OrbitId) -> Condition:
+    """What holds for artifacts in which the piece, or the value of a parameter, is found."""
+    return _SEARCH_KEYS.contains(func.luml_piece_keys(orbit_id, piece, type_=_KEYS))
 
 
 _KEYS = ARRAY(BigInteger)
@@ -119,6 +127,8 @@ def _comparison(one: Comparison, orbit_id: OrbitId) -> Condition:
     match one:
         case Compare(field, order, value):
             return _compared(field, order, value, orbit_id)
+        case Among(Field(kind="metric" | "param") as field, values):
+            return _value_where(field, lambda v: or_(*(_value_compared(v, "=", value) for value in values)), orbit_id)
         case Among(field, values):
             return or_(*(_compared(field, "=", value, orbit_id) for value in values))
         case Contains(field, piece):

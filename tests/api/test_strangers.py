@@ -203,6 +203,15 @@ class TestForeignIdsInBodies:
                 name="Spy",
                 env_variables_secrets={"A": str(uuid4())},
             )
+        for where in ("env_variables_secrets", "dynamic_attributes_secrets"):
+            with pytest.raises(NotFound, match="secret"):
+                charlie.deployments.create(
+                    *home,
+                    satellite_id=made.satellite.id,
+                    artifact_id=mine.id,
+                    name="Spy",
+                    **{where: {"A": str(stage.ids["orbit_secret_id"])}},
+                )
         assert charlie.deployments.list(*home) == []
 
     def test_parts_of_what_is_deployed_already(self, charlie: Any, home: Any, mine: Any, stage: Stage) -> None:

@@ -107,11 +107,13 @@ def test_keys_that_are_not_valid_are_charged_and_valid_ones_are_not(house: House
             if not valid:
                 raise Unauthenticated
 
-    for _ in range(KEYS.per_ip.burst):
-        with pytest.raises(Unauthenticated):
-            show(False)
-    with pytest.raises(TooManyRequests):
-        show(False)
+    charged = 0
+    with pytest.raises(TooManyRequests):  # at last: on a slow machine some are forgiven meanwhile
+        while charged < 20 * KEYS.per_ip.burst:
+            with pytest.raises(Unauthenticated):
+                show(False)
+            charged += 1
+    assert charged >= KEYS.per_ip.burst
     show(True)
     with house.database.read() as db:
         assert db.scalar(func.count(throttles.c.key).select()) == 1
