@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from luml_app.core.db import Database
+from luml_app.resources.satellite_logins import make_login
 from satellite.capabilities import capabilities
 from satellite.daemon import gateway_settings
+from satellite.direct import direct
 from satellite.gateway.routes import Backend, Route, RouteWriter
 from satellite.gateway.supervisor import GatewaySupervisor
 from satellite.platform import Task
@@ -89,24 +92,35 @@ def test_the_throughput_behind_the_gateway(ours: Ours, through: ThroughGateway) 
 
 
 class Hands:
-    """A satellite that listens for jobs as the daemon does, claims them, and notes when it held each."""
+    """A satellite that listens for jobs as the daemon does, claims them, and notes when it held each.
 
-    def __init__(self, platform: Platform) -> None:
+    `through_rest` or by the direct door; both claim by the same functions of the database.
+    """
+
+    def __init__(self, platform: Platform, door: str) -> None:
         satellites = f"{platform.orbit}/satellites"
-        made = platform.post(satellites, {"name": "bench"})
+        made = platform.post(satellites, {"name": f"bench-{door}"})
         self.id = made["satellite"]["id"]
         self.rest = RestPlatform(platform.address, made["api_key"])
         self.rest.pair("http://127.0.0.1:1", capabilities("process", "benchmarks", ()), None)
+        self.jobs: Any = self.rest if door == "rest" else direct(self.rest, self.login(platform))
         self.held: dict[str, float] = {}
         self.some = threading.Condition()
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self.listen, daemon=True)
         self.thread.start()
 
+    def login(self, platform: Platform) -> str:
+        database = Database(platform.database_url)
+        try:
+            return make_login(database, self.id)
+        finally:
+            database.close()
+
     def listen(self) -> None:
         while not self.stopping.is_set():
-            for task in self.rest.tasks("pending", 25):
-                self.take(self.rest.claim(task.id, 30))
+            for task in self.jobs.tasks("pending", 5):
+                self.take(self.jobs.claim(task.id, 30))
 
     def take(self, task: Task) -> None:
         with self.some:
@@ -118,21 +132,29 @@ class Hands:
             assert self.some.wait_for(lambda: deployment_id in self.held, 30)
             return self.held[deployment_id]
 
+    def close(self) -> None:
+        self.stopping.set()
+        self.thread.join(timeout=30)
+        self.jobs.close()
 
-def test_the_way_of_a_job_to_its_satellite(few: Platform) -> None:
-    """From the beginning of the request that makes a deployment to its job's being held, beside that request alone."""
-    hands = Hands(few)
+
+@pytest.mark.parametrize("door", ["rest", "direct"])
+def test_the_way_of_a_job_to_its_satellite(few: Platform, door: str) -> None:
+    """From the answer to the request that makes a deployment to its job's being held, beside the request alone."""
+    hands = Hands(few, door)
     artifacts = few.get(f"{few.orbit}/artifacts", limit=1)["items"]
     made: list[float] = []
-    held: list[float] = []
+    picked: list[float] = []
     for number in range(JOBS):
         began = time.perf_counter()
         body = {"satellite_id": hands.id, "artifact_id": artifacts[0]["id"], "name": f"d{number}"}
         deployment = few.post(f"{few.orbit}/deployments", body)
-        made.append(time.perf_counter() - began)
-        held.append(hands.wait_for(deployment["id"]) - began)
-    hands.stopping.set()
-    print(f"\nFrom the request to the satellite's hands: p50 {p50(held):.1f} ms, p95 {p95(held):.1f} ms; "
-          f"of that the request itself: p50 {p50(made):.1f} ms, p95 {p95(made):.1f} ms")  # fmt: skip
+        answered = time.perf_counter()
+        made.append(answered - began)
+        # It may be held before the answer is here: the notification leaves with the commit.
+        picked.append(max(0.0, hands.wait_for(deployment["id"]) - answered))
+    hands.close()
+    print(f"\n{door}: from the answer to the satellite's hands: p50 {p50(picked):.1f} ms, p95 {p95(picked):.1f} ms; "
+          f"the request itself: p50 {p50(made):.1f} ms, p95 {p95(made):.1f} ms")  # fmt: skip
     # Polling at an interval would be hundreds of milliseconds on top; a wake-up and a claim are two more requests.
-    assert p50(held) < 5 * p50(made)
+    assert p50(picked) < 4 * p50(made)
