@@ -130,7 +130,7 @@ class Daemon:
         reconciler.stop()
         if self.lost.is_set():
             self.hand_over(platform, rollout.base_url)
-        platform.close()
+        platform.interrupt()
         runtime.interrupt()
         worker.join()
         judge.join()

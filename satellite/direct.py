@@ -32,6 +32,11 @@ class DirectPlatform:
         """Itself, for the type checker."""
         return cast(Platform, self)
 
+    def interrupt(self) -> None:
+        """Begin no more calls, and wake who waits for a job."""
+        self.rest.interrupt()
+        self.door.interrupt()
+
     def close(self) -> None:
         """Hang up, at both doors."""
         self.rest.close()

@@ -52,8 +52,14 @@ class RestPlatform:
         # Signed URLs carry their own permission; our key must not travel to somebody's bucket.
         self.files = httpx.Client(timeout=patience(FILE_SECONDS), follow_redirects=True)
 
+    def interrupt(self) -> None:
+        """Begin no more calls, end pauses and downloads. The calls under way are left to end: who waits for an answer
+        is not woken when another thread closes the connection.
+        """
+        self.closing.set()
+
     def close(self) -> None:
-        """Drop the connections; pauses between tries end at once."""
+        """Drop the connections."""
         self.closing.set()
         self.http.close()
         self.files.close()
@@ -155,9 +161,16 @@ class RestPlatform:
             with self.files.stream("GET", url) as answer:
                 if answer.status_code != 200:
                     raise BucketRefused(answer.status_code, "The bucket did not give the model file")
-                yield answer.iter_bytes(CHUNK)
+                yield self.until_interrupted(answer.iter_bytes(CHUNK))
         except httpx.TransportError as error:
             raise BucketAway(f"The model file could not be downloaded: {error}") from error
+
+    def until_interrupted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """The chunks, as long as the satellite is not to stop."""
+        for chunk in chunks:
+            if self.closing.is_set():
+                raise BucketAway("The satellite is stopping")
+            yield chunk
 
     def call(
         self,

@@ -37,8 +37,12 @@ class Door:
         self._ears = _Line(url)
         self._closing = threading.Event()
 
+    def interrupt(self) -> None:
+        """Whoever waits returns soon."""
+        self._closing.set()
+
     def close(self) -> None:
-        """Hang up; whoever waits returns soon."""
+        """Hang up."""
         self._closing.set()
         self._calls.close()
 
