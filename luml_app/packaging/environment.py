@@ -59,7 +59,23 @@ def pins_of_modules(modules: Mapping[str, str], named: Callable[[str], bool]) ->
     imported = {_canonical(owner) for module in modules for owner in owners.get(module, ())}
     roots = {"fnnx", "numpy"} | {owner for module in modules if named(module) for owner in owners.get(module, ())}
     extras = {name for root in roots for name in _extras(root) if _canonical(name) in imported}
-    return sorted({_pin(_published(name)) for name in _closure(roots | extras)}, key=str.lower)
+    found = _closure(roots | extras)
+    return sorted((_pin(_published(name)) + _marker(ways) for name, ways in found.items()), key=str.lower)
+
+
+def modules_outside(pins: Iterable[str]) -> frozenset[str]:
+    """Top-level modules that are installed here, and not where only `pins` and what they require are.
+
+    None where something of `pins` is not installed here: what that brings is not known.
+    """
+    pins = list(pins)
+    if not all(_is_installed(_name_in(pin)) for pin in pins):
+        return frozenset()
+    names = {_name_in(pin) for pin in pins}
+    extras = {name for pin in pins if "[" in pin for name in _extras(_name_in(pin)) if _is_installed(name)}
+    there = {_canonical(name) for name in _closure(names | extras)}
+    owners = metadata.packages_distributions()
+    return frozenset(module for module, names in owners.items() if there.isdisjoint(map(_canonical, names)))
 
 
 def _refuse_homeless(modules: Mapping[str, str], owners: Mapping[str, list[str]]) -> None:
@@ -71,24 +87,47 @@ def _refuse_homeless(modules: Mapping[str, str], owners: Mapping[str, list[str]]
             )
 
 
-def _closure(names: Iterable[str]) -> set[str]:
-    found: dict[str, str] = {}
-    waiting = list(names)
+# The ways in which a distribution comes in: each a set of markers that must hold together, the empty one always.
+_Ways = set[frozenset[str]]
+
+
+def _closure(names: Iterable[str]) -> dict[str, _Ways]:
+    """Installed distributions that `names` require, with themselves, and under which markers."""
+    spelled = {_canonical(name): name for name in names}
+    found: dict[str, _Ways] = {name: {frozenset()} for name in spelled}
+    waiting = list(found)
     while waiting:
-        name = waiting.pop()
-        if _canonical(name) not in found:
-            found[_canonical(name)] = name
-            waiting.extend(_requirements(name))
-    return set(found.values())
+        parent = waiting.pop()
+        for wanted, marker in _requirements(spelled[parent]):
+            child = _canonical(wanted)
+            spelled.setdefault(child, wanted)
+            ways = _shortest(found.get(child, set()) | {way | ({marker} if marker else set()) for way in found[parent]})
+            if ways != found.get(child):
+                found[child] = ways
+                waiting.append(child)
+    return {spelled[name]: ways for name, ways in found.items()}
 
 
-def _requirements(name: str) -> list[str]:
-    """Names of the installed distributions that `name` requires without extras.
+def _shortest(ways: _Ways) -> _Ways:
+    """Without those that ask for all that another asks for, and more."""
+    return {way for way in ways if not any(other < way for other in ways)}
 
-    Markers other than extras are not evaluated: what is not meant for this platform is not installed here either.
+
+def _marker(ways: _Ways) -> str:
+    """The end of a requirement that is wanted under these markers only, such as on one system."""
+    if frozenset() in ways:
+        return ""
+    return "; " + " or ".join(sorted(" and ".join(f"({marker})" for marker in sorted(way)) for way in ways))
+
+
+def _requirements(name: str) -> list[tuple[str, str]]:
+    """Installed distributions that `name` requires without extras, each with its marker.
+
+    Markers are not evaluated: what is not meant for this platform is not installed here either.
     """
-    lines = metadata.requires(name) or []
-    return [wanted for wanted in (_name_in(line) for line in lines if not _EXTRA.search(line)) if _is_installed(wanted)]
+    lines = [line for line in metadata.requires(name) or [] if not _EXTRA.search(line)]
+    wanted = [(_name_in(line), line.partition(";")[2].strip()) for line in lines]
+    return [(name, marker) for name, marker in wanted if _is_installed(name)]
 
 
 def _extras(name: str) -> list[str]:

@@ -55,7 +55,8 @@ def load_and_predict(
 def _remedy(error: str) -> str:
     """What to do about code that is found by names which no import statement has, so that it was not taken along."""
     if error.startswith("ModuleNotFoundError") or "__main__" in error:
-        return f"Import it by a statement, so that it goes along, or install that as a package. {_REMEDY}"
+        advice = "Import code of yours by a statement, so that it goes along, and name packages in dependencies=[…]."
+        return f"{advice} {_REMEDY}"
     return _REMEDY
 
 

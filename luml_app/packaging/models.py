@@ -13,11 +13,11 @@ from typing import Any
 from luml_app.packaging import metadata
 from luml_app.packaging.archive import ArchiveWriter, replacing
 from luml_app.packaging.artifact import SavedArtifact
-from luml_app.packaging.environment import declared_pins, environment, pins_of_modules
+from luml_app.packaging.environment import declared_pins, environment, modules_outside, pins_of_modules
 from luml_app.packaging.errors import LoadCheckError, MissingPackageError, PackagingError, SampleError
 from luml_app.packaging.flavours import flavour_of
 from luml_app.packaging.inputs import Inputs, describe, describe_json, first_rows, plain_sample, request
-from luml_app.packaging.load_check import first_difference, load_and_predict
+from luml_app.packaging.load_check import Loaded, first_difference, load_and_predict
 from luml_app.packaging.outputs import as_json, describe_outputs
 from luml_app.packaging.recipe import SAVED_MODEL, Recipe
 
@@ -68,8 +68,8 @@ def save_model(
         recipe = flavour.recipe(model, inputs, method, Path(folder))
         draft = _Draft(recipe, inputs, rows, numbers, {"name": name, "version": version, "description": description})
         draft.write(temporary, pins or [])
-        modules = _checked_modules(temporary, draft) if check else _unchecked_modules(recipe)
-        writer = draft.write(temporary, pins if pins is not None else pins_of_modules(modules, recipe.names))
+        pins = _checked_pins(temporary, draft, pins) if check else _unchecked_pins(recipe, pins)
+        writer = draft.write(temporary, pins)
     return SavedArtifact(
         path=path,
         manifest=draft.manifest,
@@ -185,13 +185,30 @@ def _meta(recipe: Recipe, example: dict[str, Any], metrics: dict[str, float]) ->
     return entries
 
 
-def _checked_modules(path: Path, draft: _Draft) -> dict[str, str]:
-    """Modules that the stored model imports. Raises `LoadCheckError` unless it predicts what the original does."""
-    loaded = load_and_predict(path, draft.request, needed=draft.recipe.roots)
+def _checked_pins(path: Path, draft: _Draft, declared: list[str] | None) -> list[str]:
+    """The environment in which the stored model predicts what the original does: `declared`, or what it needs."""
+    loaded = _checked(path, draft, modules_outside(declared) if declared is not None else frozenset())
+    if declared is not None:
+        return declared
+    pins = pins_of_modules(loaded.modules, draft.recipe.names)
+    outside = modules_outside(pins)
+    if outside.isdisjoint(loaded.modules):
+        return pins
+    try:
+        _checked(path, draft, outside)
+    except LoadCheckError:
+        # It cannot do without something that its packages import and do not require.
+        return pins_of_modules(loaded.modules, lambda module: True)
+    return pins
+
+
+def _checked(path: Path, draft: _Draft, barred: Iterable[str]) -> Loaded:
+    """What the stored model imports. Raises `LoadCheckError` unless it predicts what the original does."""
+    loaded = load_and_predict(path, draft.request, needed=draft.recipe.roots, barred=barred)
     expected = as_json(draft.outputs)
     difference = first_difference(expected, loaded.outputs)
     if difference is None:
-        return loaded.modules
+        return loaded
     if first_difference(expected, as_json(draft.predict())) is not None:
         raise LoadCheckError(
             f"The model gives another answer each time it is asked the same ({difference}); make it deterministic, "
@@ -200,8 +217,8 @@ def _checked_modules(path: Path, draft: _Draft) -> dict[str, str]:
     raise LoadCheckError(f"The stored model predicts something else than the original. {difference}.")
 
 
-def _unchecked_modules(recipe: Recipe) -> dict[str, str]:
+def _unchecked_pins(recipe: Recipe, declared: list[str] | None) -> list[str]:
     warnings.warn(
         "The model is stored unchecked: whether it loads on another machine will show only there.", stacklevel=3
     )
-    return dict.fromkeys(recipe.roots, "")
+    return pins_of_modules(dict.fromkeys(recipe.roots, ""), recipe.names) if declared is None else declared

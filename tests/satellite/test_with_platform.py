@@ -12,8 +12,10 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pandas as pd
 import psutil
 import pytest
+import xgboost
 
 from luml_app.client.http import Client
 from luml_app.client.objects import ArtifactHandle, DeploymentHandle
@@ -153,6 +155,21 @@ def test_from_a_saved_model_to_predictions_and_to_nothing(
     until(lambda: gone(handle), what="the deletion")
     assert replicas_under(satellite.data) == []
     until(lambda: satellite.api("GET", "tasks?status=done").json()[0]["type"] == "undeploy", what="the job's end")
+
+
+def test_boosted_trees_from_a_frame_to_predictions(orbit: OrbitHandle, satellite: Satellite) -> None:
+    """Categories and missing values, through the bucket and the gateway, in the environment that the file asks for."""
+    numbers = np.arange(40)
+    rows = pd.DataFrame({"age": np.where(numbers % 5 == 1, np.nan, numbers * 1.5)})
+    rows["city"] = pd.Categorical([None if n % 7 == 2 else ["Bern", "Zug"][n % 2] for n in numbers])
+    model = xgboost.XGBClassifier(n_estimators=5, enable_categorical=True).fit(rows, numbers % 2)
+    stored = orbit.log_model(model, "trees", sample=rows.head(), data=rows)
+    satellite.start()
+    live = stored.deploy(satellite="box").wait(120)
+    answer = live.predict(rows)
+    assert answer["prediction"].tolist() == model.predict(rows).tolist()
+    wanted = model.predict_proba(rows)
+    np.testing.assert_allclose(answer[["probabilities_0", "probabilities_1"]], wanted, rtol=1e-6)
 
 
 def test_who_may_call(platform: Platform, satellite: Satellite, doubling: ArtifactHandle) -> None:
