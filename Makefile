@@ -18,8 +18,9 @@ up: $(VENV)/.all ## install, then run the platform with its demo (ARGS="--port 8
 test: $(VENV)/.dev ## install, then run the tests (ARGS="tests/storage -k ranges")
 	$(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
 
-test-slow: $(VENV)/.dev ## run the long tests: chaos and benchmarks
-	$(BIN)/python -m pytest -m slow $(ARGS)
+test-slow: $(VENV)/.dev ## run the long tests, then the benchmarks, which want the machine for themselves
+	$(BIN)/python -m pytest -n 2 -m slow --ignore tests/benchmarks $(ARGS)
+	$(if $(ARGS),,$(BIN)/python -m pytest -m slow tests/benchmarks)
 
 frameworks: $(VENV)/.dev ## install the libraries of which models are stored, for their tests
 	@$(BIN)/python -m pip install --quiet --editable '.[dev,frameworks]' --constraint constraints.txt
