@@ -109,7 +109,7 @@ class SatellitePair(Struct, kw_only=True):
 class SessionOpen(Struct, kw_only=True):
     """Which instance of a satellite wants to work, and for how long (seconds) nobody else may without its renewing."""
 
-    instance: Annotated[str, Meta(pattern="^[0-9a-zA-Z_-]{1,64}$")]
+    instance: Annotated[str, Meta(pattern="^[0-9a-zA-Z_-]{1,64}$", max_length=64)]
     lease_seconds: LeaseSeconds = 30
 
 

@@ -57,6 +57,8 @@ def reads_the_environment(file: Path) -> bool:
 def test_the_environment_is_read_in_settings_only() -> None:
     packages = ("luml_app", "luml_widgets", "satellite")
     files = [file for package in packages for file in (ROOT / package).rglob("*.py") if file.name != "settings.py"]
+    # What is stored within a model runs in the model's own process, where some libraries listen to nothing else.
+    files = [file for file in files if "pyfuncs" not in file.parts]
     assert [str(file.relative_to(ROOT)) for file in files if reads_the_environment(file)] == []
 
 

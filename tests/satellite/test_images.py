@@ -108,7 +108,9 @@ def test_a_port_that_is_taken_is_told(open_runtime: Open, spec: Spec) -> None:
     assert runtime.available()[0]
     replica = spec()
     runtime.ensure_running(replica)
-    port = int(url_when(runtime, replica.key).rpartition(":")[2])
+    url_when(runtime, replica.key)
+    container = runtime.find(replica.key)
+    port = int(container.attrs["NetworkSettings"]["Ports"]["8080/tcp"][0]["HostPort"])
     second = {
         "image": runtime.tag,
         "name": f"luml-{runtime.satellite}-second",

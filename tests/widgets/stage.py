@@ -90,5 +90,7 @@ class Outpost:
         """A deployment, and what the satellite reports of it."""
         made = self._api.deployments.create(*self._place.path, satellite_id=self.id, artifact_id=artifact.id, name=name)
         if report:
+            for task in self.own.agent.tasks(status="pending"):
+                self.own.agent.update_task(task.id, status="running")
             self.own.agent.update_deployment(made.id, **report)
         return made
