@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import socket
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import cast
@@ -80,6 +81,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport to write to."""
         self.transport = cast(asyncio.Transport, transport)
+        watch(transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, which calls the `on_…` methods below."""
@@ -282,6 +284,18 @@ async def connect(url: str) -> Connection:
         # The engine's proxy takes connections for a container that does not listen yet, and drops them.
         raise Unreachable("The model server does not listen")
     return connection
+
+
+def watch(connection: socket.socket) -> None:
+    """Have the system notice within a quarter of a minute when there is nobody at the other end any more.
+
+    A model server that is long about a request answers the system's questions meanwhile; one whose container has gone
+    together with its network does not, and nobody else would say so.
+    """
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 4)):
+        if hasattr(socket, name):  # the names that this system knows
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 @functools.lru_cache(maxsize=1024)
