@@ -46,6 +46,8 @@ class Rollout:
         self.gateway = gateway
         self.base_url = base_url
         self.predecessor = predecessor
+        # Deployments of which the predecessor has left nothing: it starts nothing while this one works.
+        self.cleared: set[str] = set()
         self.specs = Specs(settings, platform, runtime.machine())
         self.routes = Routing(gateway.settings.routes, self.specs, base_url)
         self.prober = Prober()
@@ -220,8 +222,9 @@ class Rollout:
             self.start_standby(deployment, one)
         self.hand_attributes(deployment, replicas)
         told = self.report_active(deployment, step.serve[0].replica)
-        if self.predecessor:
+        if self.predecessor and deployment.id not in self.cleared:
             self.runtime.remove_left_by(self.predecessor, deployment.id)
+            self.cleared.add(deployment.id)
         return "progressing" if told and len(deployment.targets) > 1 else "active"
 
     def start_standby(self, deployment: Deployment, one: Wanted) -> None:

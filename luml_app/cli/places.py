@@ -123,7 +123,7 @@ def remove_collection(name: str, orbit: str | None, everything: bool, confirm: s
 
 
 def _collections(client: Client, ids: tuple[Any, ...]) -> list[Any]:
-    from luml_app.client.objects import pages
+    from luml_app.client.paging import pages
 
     return list(pages(lambda cursor: client.collections.list(*ids, cursor=cursor, limit=100)))
 

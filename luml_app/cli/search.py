@@ -28,8 +28,8 @@ def search(
     from itertools import islice
 
     from luml_app.client.http import Client
-    from luml_app.client.objects import pages
     from luml_app.client.organizations import find_organization
+    from luml_app.client.paging import pages
 
     with Client() as client:
         here = find_organization(client, organization).id

@@ -19,8 +19,9 @@ from urllib.parse import quote, unquote
 from uuid import UUID
 
 from luml_app.client.naming import listed
-from luml_app.client.objects import ArtifactHandle, TrackHandle, pages
-from luml_app.client.orbits import OrbitHandle
+from luml_app.client.objects import ArtifactHandle
+from luml_app.client.orbits import OrbitHandle, enterable
+from luml_app.client.paging import pages
 from luml_app.client.places import is_name
 from luml_app.schemas.collections import Collection
 from luml_app.schemas.errors import Conflict, Invalid, NotFound
@@ -94,10 +95,9 @@ def find(client: Client, address: str) -> Place:
 def find_artifact(client: Client, address: str | UUID) -> ArtifactHandle:
     """The artifact that an address, or an id, leads to. Raises NotFound, and Invalid where it is another thing."""
     if not is_name(str(address)):
-        for place in client.organizations.list():
-            for orbit in client.orbits.list(place.id):
-                with suppress(NotFound):
-                    return OrbitHandle(client, place.id, orbit).artifact(address)
+        for place, orbit in enterable(client):
+            with suppress(NotFound):
+                return OrbitHandle(client, place.id, orbit).artifact(address)
         raise NotFound(f"There is no artifact {address} that you can see.")
     found = find(client, str(address))
     if found.artifact is None or found.rest:
@@ -107,7 +107,7 @@ def find_artifact(client: Client, address: str | UUID) -> ArtifactHandle:
 
 def find_orbit(client: Client, parts: list[str]) -> tuple[OrbitHandle, list[str]]:
     """The orbit that the first part, or the first two, name, and the parts behind. Raises NotFound or Conflict."""
-    known = [(place, orbit) for place in client.organizations.list() for orbit in client.orbits.list(place.id)]
+    known = enterable(client)
     first, second = unquote(parts[0]), unquote(parts[1]) if len(parts) > 1 else None
     short = [(place, orbit, 1) for place, orbit in known if first in _names(orbit)]
     long = [(place, orbit, 2) for place, orbit in known if first in _names(place) and second in _names(orbit)]
@@ -157,7 +157,7 @@ def _artifact(orbit: OrbitHandle, collection: Collection, name: str) -> Artifact
 
 def _version(orbit: OrbitHandle, told: re.Match[str]) -> ArtifactHandle:
     """The version of a track that is in a stage, or has a number."""
-    track = _track(orbit, unquote(told["track"]))
+    track = orbit.existing_track(unquote(told["track"]))
     if told["stage"]:
         stage = track.stage(unquote(told["stage"]))
         entry = orbit.client.track_entries.by_stage(*track.ids, stage_id=stage.id)
@@ -168,20 +168,6 @@ def _version(orbit: OrbitHandle, told: re.Match[str]) -> ArtifactHandle:
             raise NotFound(f"The track {track.data.name!r} has no version {number}.")
         entry = known
     return orbit.artifact(entry.artifact_id)
-
-
-def _track(orbit: OrbitHandle, name: str) -> TrackHandle:
-    tracks = orbit.client.tracks
-    found = [
-        one for one in pages(lambda cursor: tracks.list(*orbit.ids, search=name, cursor=cursor)) if one.name == name
-    ]
-    if not found and not is_name(name):
-        found = [tracks.get(*orbit.ids, name)]
-    if found:
-        return TrackHandle(orbit, found[0])
-    known = islice(pages(lambda cursor: tracks.list(*orbit.ids, cursor=cursor)), LISTED)
-    names = listed(one.name for one in known)
-    raise NotFound(f"There is no track {name!r} in the orbit {orbit.data.name!r}. There are: {names}.")
 
 
 def _ids(found: Iterable[Collection]) -> str:

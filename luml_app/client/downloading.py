@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 from uuid import uuid4
 
 import httpx
@@ -34,6 +34,8 @@ from luml_app.client.transfers import (
 from luml_app.client.uploading import FilePart, locked
 from luml_app.schemas.errors import Unavailable
 
+Value = TypeVar("Value")
+
 PART = 32 * PIECE
 """Files of more than two parts come in several ranges at once."""
 
@@ -49,6 +51,16 @@ class Address:
         self.find = find
         self.url = find()
         self.lock = threading.Lock()
+
+    def use(self, work: Callable[[str], Value]) -> Value:
+        """What `work` makes of the address, or of another one when this one has run out."""
+        url = self.url
+        try:
+            return work(url)
+        except RefusedByBucket as error:
+            if error.status not in EXPIRED:
+                raise
+        return work(self.after(url))
 
     def after(self, url: str) -> str:
         """The address to use instead of one that is not good any more."""

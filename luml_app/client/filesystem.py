@@ -18,9 +18,10 @@ from uuid import UUID
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from luml_app.client.addresses import Place, collections, find, find_orbit, part_of, split
+from luml_app.client.downloading import Address
 from luml_app.client.http import Client
 from luml_app.client.objects import ArtifactHandle
-from luml_app.client.transfers import TransferError, read_range
+from luml_app.client.transfers import read_range
 from luml_app.schemas.artifacts import ArtifactListed
 from luml_app.schemas.errors import Invalid, NotFound
 
@@ -51,7 +52,7 @@ class LumlFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is unt
         super().__init__(address=address, api_key=api_key, **options)
         self.client = Client(address, api_key)
         self._places: Fresh[Place] = Fresh(FRESH_SECONDS)
-        self._addresses: Fresh[str] = Fresh(ADDRESS_SECONDS)
+        self._addresses: Fresh[Address] = Fresh(ADDRESS_SECONDS)
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
         """What is in an organization, orbit, collection, artifact or folder of one. Raises FileNotFoundError."""
@@ -202,16 +203,8 @@ class LumlFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is unt
 
     def _read(self, artifact: ArtifactHandle, offset: int, size: int) -> bytes:
         """A range of an artifact's file; a signed address that is not good any more is asked for anew."""
-        key = str(artifact.id)
-
-        def address() -> str:
-            return artifact.orbit.client.artifacts.download_url(*artifact.ids).url
-
-        try:
-            return read_range(self.client.direct, self._addresses.get(key, address), offset, size)
-        except TransferError:
-            self._addresses.drop(key)
-            return read_range(self.client.direct, self._addresses.get(key, address), offset, size)
+        address = self._addresses.get(str(artifact.id), lambda: Address(artifact.address))
+        return address.use(lambda url: read_range(self.client.direct, url, offset, size))
 
 
 class Member(AbstractBufferedFile):  # type: ignore[misc]
@@ -300,10 +293,6 @@ class Fresh(Generic[Value]):
         self.kept = {name: kept for name, kept in list(self.kept.items()) if now - kept[0] < self.seconds}
         self.kept[key] = (now, value)
         return value
-
-    def drop(self, key: str) -> None:
-        """Forget one."""
-        self.kept.pop(key, None)
 
     def clear(self) -> None:
         """Forget all."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -26,14 +26,6 @@ KEPT_SECONDS = 14 * 24 * 3600
 
 class Stopped(Exception):  # noqa: N818
     """Another part has failed, or somebody has cancelled: this one need not go on."""
-
-
-class Numbered(Protocol):
-    """A part of a file."""
-
-    @property
-    def number(self) -> int:
-        """Its place, from 1."""
 
 
 @dataclass

@@ -6,7 +6,7 @@ They wrap what the flat calls return (`.data`) and hold no connection of their o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -15,6 +15,7 @@ from uuid import UUID
 from luml_app.client.downloading import download
 from luml_app.client.inference import compute, predictions, request_of_sample
 from luml_app.client.logs import Chosen
+from luml_app.client.paging import pages
 from luml_app.client.progress import bytes_bar, waiting
 from luml_app.client.recordings import Recordings
 from luml_app.client.tables import Tables
@@ -22,7 +23,7 @@ from luml_app.schemas.artifacts import Artifact
 from luml_app.schemas.collections import Collection
 from luml_app.schemas.deployments import Deployment
 from luml_app.schemas.errors import Conflict, LumlError, NotFound, Unavailable
-from luml_app.schemas.fields import UNSET, Page
+from luml_app.schemas.fields import UNSET
 from luml_app.schemas.logs import LogLine, RequestRecord
 from luml_app.schemas.revisions import Revision, RolloutBounds, RolloutStep
 from luml_app.schemas.rollouts import RevisionDifference, RolloutCreate
@@ -70,7 +71,7 @@ class ArtifactHandle(Recordings, Tables):
         client = self.orbit.client
         data = self.data
         with bytes_bar(f"Downloading {data.name or data.file_name}", data.size) as progress:
-            return download(client.direct, self._address, target, data.file_hash, data.size, progress)
+            return download(client.direct, self.address, target, data.file_hash, data.size, progress)
 
     def log(
         self,
@@ -126,7 +127,7 @@ class ArtifactHandle(Recordings, Tables):
         """Delete the artifact and its bytes. Raises Conflict while it is deployed or in a track."""
         self.orbit.client.artifacts.delete(*self.ids)
 
-    def _address(self) -> str:
+    def address(self) -> str:
         """A signed address of the file, good for a while."""
         return self.orbit.client.artifacts.download_url(*self.ids).url
 
@@ -391,13 +392,3 @@ class DeploymentHandle:
         told = self.data.error_message or {}
         said = ": ".join(str(told[part]) for part in ("reason", "error") if told.get(part))
         return f"The deployment {self.data.name!r} is {self.data.status}. {said}".strip()
-
-
-def pages(fetch: Callable[[str | None], Page[Any]]) -> Iterator[Any]:
-    """The items of all pages."""
-    cursor: str | None = None
-    while True:
-        page = fetch(cursor)
-        yield from page.items
-        if (cursor := page.cursor) is None:
-            return

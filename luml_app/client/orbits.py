@@ -16,7 +16,8 @@ from uuid import UUID
 
 from luml_app.client.calls import Id
 from luml_app.client.naming import named
-from luml_app.client.objects import ArtifactHandle, DeploymentHandle, TrackHandle, pages
+from luml_app.client.objects import ArtifactHandle, DeploymentHandle, TrackHandle
+from luml_app.client.paging import pages
 from luml_app.client.runs import Runs
 from luml_app.client.uploading import store
 from luml_app.schemas.artifacts import ArtifactListed, ArtifactsChanged, ArtifactType, Refusal
@@ -24,7 +25,7 @@ from luml_app.schemas.collections import Collection
 from luml_app.schemas.errors import Conflict, Invalid, LumlError, NotFound
 from luml_app.schemas.events import Event
 from luml_app.schemas.fields import SortOrder
-from luml_app.schemas.organizations import OrbitListed
+from luml_app.schemas.organizations import OrbitListed, OrganizationListed
 from luml_app.schemas.satellites import Satellite
 from luml_app.schemas.tracks import Stage
 
@@ -44,11 +45,7 @@ def find_orbit(client: Client, name: str | UUID | None = None) -> OrbitHandle:
 
     Raises NotFound, which lists what there is, and Conflict when several organizations have one of this name.
     """
-    found = [
-        (organization, orbit)
-        for organization in client.organizations.list()
-        for orbit in client.orbits.list(organization.id)
-    ]
+    found = enterable(client)
     wanted = [one for one in found if name is None or str(name) in (one[1].name, str(one[1].id))]
     if len(wanted) == 1:
         return OrbitHandle(client, wanted[0][0].id, wanted[0][1])
@@ -60,6 +57,11 @@ def find_orbit(client: Client, name: str | UUID | None = None) -> OrbitHandle:
         raise Conflict(f"Say which orbit; you can enter several: {_named(o.name for _, o in found)}.")
     places = "; ".join(f"{o.id} in {organization.name}" for organization, o in wanted)
     raise Conflict(f"Several orbits are called {str(name)!r}; name one by its id: {places}.")
+
+
+def enterable(client: Client) -> list[tuple[OrganizationListed, OrbitListed]]:
+    """Every orbit that one can enter, with its organization."""
+    return [(place, orbit) for place in client.organizations.list() for orbit in client.orbits.list(place.id)]
 
 
 class OrbitHandle(Runs):
@@ -269,13 +271,17 @@ class OrbitHandle(Runs):
 
     def stage_of(self, track: str | TrackHandle, stage: str) -> Stage:
         """A stage of a track, by the names of both. Raises NotFound, which lists what there is."""
-        if isinstance(track, TrackHandle):
-            return track.stage(stage)
-        if found := self._track(track):
-            return found.stage(stage)
+        return (track if isinstance(track, TrackHandle) else self.existing_track(track)).stage(stage)
+
+    def existing_track(self, name: str) -> TrackHandle:
+        """The track of this name, or with this id. Raises NotFound, which lists what there is."""
+        if found := self._track(name):
+            return found
+        if _is_id(name):
+            return TrackHandle(self, self.client.tracks.get(*self.ids, name))
         known = islice(pages(lambda cursor: self.client.tracks.list(*self.ids, cursor=cursor)), _LISTED + 1)
         names = _named(one.name for one in known)
-        raise NotFound(f"There is no track {track!r} in the orbit {self.data.name!r}. There are: {names}.")
+        raise NotFound(f"There is no track {name!r} in the orbit {self.data.name!r}. There are: {names}.")
 
     def deploy(
         self,

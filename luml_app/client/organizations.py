@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from luml_app.client.naming import listed, named
-from luml_app.client.objects import pages
+from luml_app.client.paging import pages
 from luml_app.schemas.errors import Conflict, NotFound, Unavailable
 from luml_app.schemas.events import Event
 from luml_app.schemas.organizations import OrganizationListed
